@@ -1,0 +1,137 @@
+//! The [`Issuer`] trait: whoever turns a name into a certificate.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use clock::Timestamp;
+use names::Hostname;
+
+use crate::{Bundle, StoreError};
+
+/// Names an issuer in paths and logs; for ACME it is CertMagic's form of the directory URL, such as
+/// `acme-v02.api.letsencrypt.org-directory`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IssuerKey(Arc<str>);
+
+impl IssuerKey {
+    /// From a text that is already safe as a path segment.
+    pub fn new(key: impl Into<Arc<str>>) -> Self {
+        Self(key.into())
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for IssuerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for IssuerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A fresh certificate.
+pub struct Issued {
+    /// The chain and the key, to be stored before it is served.
+    pub bundle: Bundle,
+    /// When the issuer asks for its renewal (RFC 9773), if it says so.
+    pub renew_at: Option<Timestamp>,
+}
+
+/// What an issuer has to say while it works; for metrics and logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// The order stands at the CA.
+    Ordered,
+    /// A challenge was offered for validation.
+    Offered,
+    /// Every authorization is valid.
+    Authorized,
+    /// The certificate was asked for.
+    Finalized,
+    /// The chain has arrived.
+    Downloaded,
+}
+
+/// Why no certificate came.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IssueError {
+    /// The CA refused, with its problem document (RFC 8555 section 6.7).
+    #[error("the CA refused: {kind}: {detail}")]
+    Refused {
+        /// The problem type without its `urn:ietf:params:acme:error:` prefix.
+        kind: String,
+        /// The CA's sentence.
+        detail: String,
+        /// The whole problem document with subproblems, as JSON.
+        problem: serde_json::Value,
+        /// When the CA allows the next try (`Retry-After`).
+        retry_after: Option<Duration>,
+        /// Whether this counts as a failed authorization of the name (CAs allow about five an hour).
+        authorization: bool,
+    },
+    /// The CA could not be reached or answered nonsense; the name is not at fault.
+    #[error("the CA cannot be used now: {problem}")]
+    Unreachable {
+        /// What happened, causes included.
+        problem: String,
+        /// When the CA allows the next try (`Retry-After`).
+        retry_after: Option<Duration>,
+    },
+    /// What came back does not fit what was asked for: other names, another key, a chain that does not parse.
+    #[error("the CA answered with a certificate that cannot be used: {problem}")]
+    Unusable {
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The order took longer than it may.
+    #[error("the order did not finish in {} s", limit.as_secs())]
+    TimedOut {
+        /// The limit.
+        limit: Duration,
+    },
+    /// The store failed; nothing was ordered that could not be kept.
+    #[error("the order was not placed")]
+    Store(#[from] StoreError),
+}
+
+/// A certificate authority.
+#[async_trait]
+pub trait Issuer: Send + Sync + 'static {
+    /// Its name in the store.
+    fn key(&self) -> &IssuerKey;
+
+    /// Obtains a certificate for `name`. `replaces` is the certificate that it takes the place of, for CAs that link
+    /// renewals (RFC 9773 section 5). An order that was cut off by a crash is resumed rather than placed again.
+    async fn issue(
+        &self,
+        name: &Hostname,
+        replaces: Option<&Bundle>,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Issued, IssueError>;
+
+    /// When the issuer suggests renewing `bundle`, and when to ask again; `None` when it has no opinion.
+    async fn renewal_hint(&self, bundle: &Bundle) -> Result<Option<RenewalHint>, IssueError>;
+
+    /// Names whose orders were cut off by a crash and are still worth resuming.
+    async fn unfinished(&self) -> Result<Vec<Hostname>, IssueError>;
+}
+
+/// An issuer's wish about a renewal (RFC 9773 section 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RenewalHint {
+    /// Start of the suggested window.
+    pub start: Timestamp,
+    /// End of the suggested window.
+    pub end: Timestamp,
+    /// When to ask again, already clamped to 1 minute … 12 hours.
+    pub ask_again: Timestamp,
+}

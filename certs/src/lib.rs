@@ -1,0 +1,13 @@
+//! Certificates: decide, issue, store, renew.
+//!
+//! [`Certificates`] is the one handle: it finds a certificate in memory, loads it from the store, or has it issued by a
+//! manager that no visitor owns. Challenges of orders in flight are answered from [`Challenges`].
+//!
+//! This crate knows nothing of Pingora, of HTTP proxying, of sockets that visitors use, or of who may have a
+//! certificate: its caller has asked the gate.
+
+mod issuer;
+mod store;
+
+pub use issuer::{IssueError, Issued, Issuer, IssuerKey, Progress, RenewalHint};
+pub use store::{Bundle, Scanned, Store, StoreError};

@@ -1,0 +1,147 @@
+#!/usr/bin/env bash
+# Installs what this repository needs and the machine lacks; says nothing and changes nothing when all is there.
+#
+#   scripts/tools.sh [build|test|pebble|bench|all]...      (default: build test)
+#
+#   build    C compiler, cmake                             (aws-lc and zlib-ng are compiled)
+#   test     curl, openssl, cargo-nextest, Pebble
+#   pebble   Pebble 2.6 with its DNS test server, unpacked into the cache folder; needs no root
+#   bench    debootstrap                                   (peers are measured in a chroot)
+#
+# The cache folder is ${NAMEGATE_CACHE:-$HOME/.cache/namegate}. No mirror is named here: the machine's own apt sources
+# say where to download from.
+set -euo pipefail
+
+CACHE="${NAMEGATE_CACHE:-$HOME/.cache/namegate}"
+# Debian 12 has Pebble 2.4, which knows no renewal information (RFC 9773). The build in 13 needs libc 2.34 only.
+PEBBLE_SUITE=trixie
+# debootstrap lives where a plain user's PATH does not look.
+PATH="$PATH:/usr/sbin:/sbin"
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+fail() {
+    printf 'tools: %s\n' "$*" >&2
+    exit 1
+}
+
+say() { printf 'tools: %s\n' "$*" >&2; }
+
+# apt_install PACKAGE... as root, or a message with the command to type.
+apt_install() {
+    have apt-get || fail "missing: $*. This script knows apt only; install them with your system's own tool."
+    local sudo=()
+    if [ "$(id -u)" -ne 0 ]; then
+        sudo -n true 2>/dev/null || fail "missing: $*. As root: apt-get install $*"
+        sudo=(sudo -n)
+    fi
+    say "installing $*"
+    local install=("${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@")
+    if ! "${install[@]}" </dev/null >/dev/null 2>&1; then
+        # A fresh image has no package lists.
+        "${sudo[@]}" apt-get update -qq </dev/null >&2
+        "${install[@]}" </dev/null >&2
+    fi
+}
+
+# need COMMAND PACKAGE...: collects the packages whose command is missing.
+MISSING=()
+need() { have "$1" || MISSING+=("${@:2}"); }
+
+install_missing() {
+    [ ${#MISSING[@]} -eq 0 ] || apt_install "${MISSING[@]}"
+    MISSING=()
+}
+
+build_tools() {
+    need cc gcc libc6-dev
+    need cmake cmake
+    need make make
+    install_missing
+    have cargo || fail "missing: a Rust toolchain (rust-toolchain.toml says which)"
+}
+
+test_tools() {
+    need curl curl ca-certificates
+    need openssl openssl
+    install_missing
+    if ! have cargo-nextest; then
+        have cargo || fail "missing: a Rust toolchain (rust-toolchain.toml says which)"
+        say "building cargo-nextest, which takes some minutes"
+        cargo install --locked cargo-nextest </dev/null >&2
+    fi
+    pebble_tools
+}
+
+# The machine's package mirrors, one address a line, without the security archive (it has no pebble).
+mirrors() {
+    # shellcheck disable=SC2016  # apt expands $(REPO_URI), not the shell
+    apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -v security | sort -u
+}
+
+# private_apt MIRROR ARGUMENTS...: apt-get with one source and a state of its own; the machine's is not touched.
+private_apt() {
+    local state="$CACHE/apt" mirror="$1"
+    shift
+    mkdir -p "$state/lists/partial" "$state/cache/archives/partial"
+    printf 'deb %s %s main\n' "$mirror" "$PEBBLE_SUITE" >"$state/sources.list"
+    apt-get -qq \
+        -o Dir::Etc::sourcelist="$state/sources.list" -o Dir::Etc::sourceparts=- \
+        -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=- \
+        -o Dir::State::lists="$state/lists" -o Dir::Cache="$state/cache" \
+        -o APT::Sandbox::User="$(id -un)" -o APT::Default-Release= \
+        -o Acquire::Languages=none -o Acquire::Retries=3 \
+        "$@" </dev/null
+}
+
+# Downloads and unpacks into a folder beside the final one and renames it at the end: never a half-filled folder.
+fetch_pebble() {
+    local mirror="$1" work="$CACHE/pebble.new"
+    rm -rf "$work"
+    mkdir -p "$work"
+    private_apt "$mirror" update >"$work/log" 2>&1 || return 1
+    (cd "$work" && private_apt "$mirror" download pebble >>log 2>&1) || return 1
+    dpkg-deb -x "$work"/pebble_*.deb "$work/root"
+    mv "$work/root/usr/bin/pebble" "$work/root/usr/bin/pebble-challtestsrv" "$work/"
+    rm -rf "$work/root" "$work"/pebble_*.deb "$work/log" "$CACHE/pebble" "$CACHE/apt"
+    mv "$work" "$CACHE/pebble"
+}
+
+pebble_ready() { [ -x "$CACHE/pebble/pebble" ] && [ -x "$CACHE/pebble/pebble-challtestsrv" ]; }
+
+pebble_tools() {
+    pebble_ready && return
+    have apt-get && have dpkg-deb || fail "missing: Pebble 2.6 or later. This script knows apt only;" \
+        "put pebble and pebble-challtestsrv into $CACHE/pebble/"
+    mkdir -p "$CACHE"
+    exec 9>"$CACHE/pebble.lock"
+    flock 9
+    pebble_ready && return
+    local mirror
+    for mirror in $(mirrors); do
+        fetch_pebble "$mirror" && return
+    done
+    [ -f "$CACHE/pebble.new/log" ] && tail -n 5 "$CACHE/pebble.new/log" >&2
+    fail "no apt source of this machine offers Pebble of Debian $PEBBLE_SUITE"
+}
+
+bench_tools() {
+    need debootstrap debootstrap
+    install_missing
+}
+
+[ $# -gt 0 ] || set -- build test
+for part in "$@"; do
+    case "$part" in
+    build) build_tools ;;
+    test) test_tools ;;
+    pebble) pebble_tools ;;
+    bench) bench_tools ;;
+    all)
+        build_tools
+        test_tools
+        bench_tools
+        ;;
+    *) fail "unknown part '$part'; known: build test pebble bench all" ;;
+    esac
+done

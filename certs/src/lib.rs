@@ -6,8 +6,12 @@
 //! This crate knows nothing of Pingora, of HTTP proxying, of sockets that visitors use, or of who may have a
 //! certificate: its caller has asked the gate.
 
+#[cfg(test)]
+mod fixture;
 mod issuer;
+mod leaf;
 mod store;
 
 pub use issuer::{IssueError, Issued, Issuer, IssuerKey, Progress, RenewalHint};
+pub use leaf::{Leaf, LeafError};
 pub use store::{Bundle, Scanned, Store, StoreError};

@@ -6,12 +6,14 @@
 //! This crate knows nothing of Pingora, of HTTP proxying, of sockets that visitors use, or of who may have a
 //! certificate: its caller has asked the gate.
 
+mod file_store;
 #[cfg(test)]
 mod fixture;
 mod issuer;
 mod leaf;
 mod store;
 
-pub use issuer::{IssueError, Issued, Issuer, IssuerKey, Progress, RenewalHint};
+pub use file_store::{FileStore, OpenError};
+pub use issuer::{ChallengeKind, IssueError, Issued, Issuer, IssuerKey, OrderLimit, Progress, RenewalHint};
 pub use leaf::{Leaf, LeafError};
 pub use store::{Bundle, Scanned, Store, StoreError};

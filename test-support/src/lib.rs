@@ -1,1 +1,42 @@
+//! Real peers for tests, benches and the demo: a CA, its DNS, an ask endpoint, an origin, clients, the edge itself.
+//!
+//! Everything is started on a [`Loopback`] address of its own, so parallel tests never meet on a port; everything is
+//! stopped and awaited in `Drop`; nothing sleeps to wait for truth, it asks until the answer is there
+//! ([`wait::until`]).
+//!
+//! Functions here panic when a peer cannot be set up: a test cannot go on without it, and the message is the report.
+//! This crate knows no type of the product. It meets the edge as an operator does: by its binary, its configuration
+//! text and its ports.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a harness that cannot set up its peer stops the test where it stands, and shows the peer's log"
+)]
+
+mod acme_proxy;
+mod body;
+mod ca;
+pub mod client;
+mod daemon;
+mod dns;
+mod edge;
+mod gate;
+mod latch;
+mod loopback;
+mod origin;
+mod pebble;
+mod server;
+pub mod wait;
+
+pub use acme_proxy::{AcmeProxy, Answer, Kind};
+pub use body::Body;
+pub use ca::{Ca, Identity};
+pub use dns::Dns;
+pub use edge::{EdgeOptions, EdgeProcess};
+pub use gate::{FakeGate, Reply};
+pub use loopback::Loopback;
+pub use origin::{BadOrigin, Echo, Misbehaviour, Origin};
+pub use pebble::{Pebble, PebbleOptions};

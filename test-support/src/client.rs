@@ -1,0 +1,11 @@
+//! Clients: a TLS client that tells what it saw, HTTP over it, ClientHellos that no library would send, and the two
+//! programs that operators type.
+
+mod hello;
+pub mod http;
+mod program;
+mod tls;
+
+pub use hello::{HelloAnswer, Sni, hello_bytes, send_bytes, send_hello};
+pub use program::{Curl, Output, SClient};
+pub use tls::{Refused, TlsClient, Visit};

@@ -1,0 +1,227 @@
+//! [`EdgeProcess`]: the real edge, started as an operator starts it.
+
+mod binary;
+mod config;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus},
+    sync::Arc,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+pub use config::EdgeOptions;
+
+use crate::{
+    client::{TlsClient, http},
+    daemon::Daemon,
+    wait,
+};
+
+/// How long [`EdgeProcess::terminate`] waits; a graceful stop that takes longer is a fault of its own.
+const STOP_LIMIT: Duration = Duration::from_secs(60);
+
+/// A running edge. Dropped: killed and awaited; a panic in its log fails the test.
+#[derive(Debug)]
+pub struct EdgeProcess {
+    options: EdgeOptions,
+    folder: PathBuf,
+    _temporary: Option<Arc<TempDir>>,
+    daemon: Option<Daemon>,
+}
+
+impl EdgeProcess {
+    /// Writes the configuration, starts the binary and waits until `/readyz` says 200.
+    pub async fn start(options: EdgeOptions) -> Self {
+        let mut edge = Self::prepare(options);
+        edge.launch();
+        edge.ready().await;
+        edge
+    }
+
+    /// Writes the configuration and starts nothing: for tests that break it first, or run another subcommand.
+    pub fn prepare(options: EdgeOptions) -> Self {
+        let (folder, temporary) = match &options.folder {
+            Some(folder) => (folder.clone(), None),
+            None => {
+                let temporary = tempfile::tempdir().unwrap();
+                (temporary.path().to_owned(), Some(Arc::new(temporary)))
+            }
+        };
+        std::fs::create_dir_all(folder.join("storage")).unwrap();
+        let edge = Self { options, folder, _temporary: temporary, daemon: None };
+        edge.write_config();
+        edge
+    }
+
+    /// Starts the binary without waiting for anything.
+    pub fn launch(&mut self) {
+        let mut command = Command::new(binary::find());
+        command.args(["run", "--config"]).arg(self.config_path());
+        command.envs(self.options.env.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+        self.daemon = Some(Daemon::spawn("namegate-edge", &mut command, &self.log_path()));
+    }
+
+    /// Waits until `/readyz` says 200.
+    pub async fn ready(&self) {
+        let url = format!("http://{}/readyz", self.admin());
+        wait::until("the edge is ready", async || {
+            self.daemon().assert_running();
+            http::get(&url).await.is_ok_and(|response| response.status() == 200).then_some(())
+        })
+        .await;
+    }
+
+    /// Runs another subcommand of the binary (`validate`, `certs list`, …) with this edge's configuration.
+    pub async fn command(&self, args: &[&str]) -> crate::client::Output {
+        let mut command = tokio::process::Command::new(binary::find());
+        let output = command.args(args).arg("--config").arg(self.config_path()).output().await.unwrap();
+        crate::client::Output {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// The plain HTTP listener.
+    pub fn http(&self) -> SocketAddr {
+        SocketAddr::from((self.options.address(), self.options.http_port))
+    }
+
+    /// The HTTPS listener.
+    pub fn https(&self) -> SocketAddr {
+        SocketAddr::from((self.options.address(), self.options.https_port))
+    }
+
+    /// The admin listener.
+    pub fn admin(&self) -> SocketAddr {
+        SocketAddr::from((self.options.address(), self.options.admin_port))
+    }
+
+    /// One visit over HTTP/1.1 by this client: handshake and `GET`.
+    ///
+    /// # Errors
+    /// What the client saw instead.
+    pub async fn get(
+        &self,
+        client: &TlsClient,
+        name: &str,
+        path: &str,
+    ) -> Result<::http::Response<bytes::Bytes>, http::HttpError> {
+        client.get(self.https(), name, path).await
+    }
+
+    /// The configuration file.
+    pub fn config_path(&self) -> PathBuf {
+        self.folder.join("edge.toml")
+    }
+
+    /// The storage folder; it survives [`kill9`](Self::kill9) and [`restart`](Self::restart).
+    pub fn storage(&self) -> PathBuf {
+        self.options.storage.clone().unwrap_or_else(|| self.folder.join("storage"))
+    }
+
+    /// Changes the options for the next start or reload, and writes the configuration.
+    pub fn configure(&mut self, change: impl FnOnce(&mut EdgeOptions)) {
+        change(&mut self.options);
+        self.write_config();
+    }
+
+    /// Everything that it and its predecessors in this folder wrote: diagnostics and the access log.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.log_path()).unwrap_or_default()).into_owned()
+    }
+
+    /// Waits until the log holds this text.
+    pub async fn logs(&self, text: &str) {
+        wait::until(&format!("the log says {text:?}"), async || self.log().contains(text).then_some(())).await;
+    }
+
+    /// The sum of all samples of a metric; with labels in braces, of the one that is written exactly so. Zero when
+    /// there is none.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let response = http::get(&format!("http://{}/metrics", self.admin())).await.unwrap();
+        let text = String::from_utf8_lossy(response.body()).into_owned();
+        text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| sample(line, name)).sum()
+    }
+
+    /// Waits until a metric is at least this.
+    pub async fn until_metric(&self, name: &str, at_least: f64) {
+        let what = format!("{name} is at least {at_least}");
+        wait::until(&what, async || (self.metric(name).await >= at_least).then_some(())).await;
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.daemon().id()
+    }
+
+    /// How it ended, if it has.
+    pub fn exited(&self) -> Option<ExitStatus> {
+        self.daemon.as_ref().and_then(Daemon::exited)
+    }
+
+    /// Sends a signal by name (`HUP` to reload).
+    pub fn signal(&self, signal: &str) {
+        self.daemon().signal(signal);
+    }
+
+    /// SIGKILL: what power loss looks like.
+    pub fn kill9(&mut self) {
+        self.daemon().kill();
+        self.daemon = None;
+    }
+
+    /// SIGTERM, awaited.
+    pub async fn terminate(&mut self) -> ExitStatus {
+        self.signal("TERM");
+        let ended = wait::within(STOP_LIMIT, async || self.daemon().exited()).await;
+        self.daemon = None;
+        ended.expect("the edge must end within a minute after SIGTERM")
+    }
+
+    /// Starts it again in the same folder, after a kill if it still runs.
+    pub async fn restart(&mut self) {
+        // The old one is killed and awaited by its Drop before the new one binds.
+        self.daemon = None;
+        self.launch();
+        self.ready().await;
+    }
+
+    fn daemon(&self) -> &Daemon {
+        self.daemon.as_ref().expect("the edge must have been launched")
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder.join("edge.log")
+    }
+
+    fn write_config(&self) {
+        write(&self.config_path(), &self.options.to_toml(&self.storage()));
+    }
+}
+
+impl Drop for EdgeProcess {
+    fn drop(&mut self) {
+        self.daemon = None;
+        let panics: Vec<String> =
+            self.log().lines().filter(|line| line.contains("panicked at")).map(str::to_owned).collect();
+        if !panics.is_empty() && !std::thread::panicking() {
+            panic!("the edge panicked:\n{}", panics.join("\n"));
+        }
+    }
+}
+
+fn write(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
+}
+
+/// The value of a line of the text format, if it is of this metric.
+fn sample(line: &str, name: &str) -> Option<f64> {
+    let (key, value) = line.rsplit_once(' ')?;
+    let same = key == name || key.split_once('{').is_some_and(|(metric, _)| metric == name);
+    same.then(|| value.parse().ok()).flatten()
+}

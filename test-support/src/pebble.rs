@@ -1,0 +1,209 @@
+//! [`Pebble`]: Let's Encrypt's own test CA, with its DNS server.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus},
+    time::Duration,
+};
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::{Ca, Dns, Loopback, client::http, daemon::Daemon, wait};
+
+const ACME_PORT: u16 = 14000;
+const MANAGEMENT_PORT: u16 = 15000;
+const DNS_PORT: u16 = 8053;
+const DNS_MANAGEMENT_PORT: u16 = 8055;
+
+/// How a [`Pebble`] behaves. The default is strict, without sleeps, and rejects one good nonce in five.
+#[derive(Debug, Clone)]
+pub struct PebbleOptions {
+    /// Per cent of good nonces that are called bad.
+    pub nonce_reject_percent: u8,
+    /// Per cent of orders for which an authorization that is already valid is used again. Zero: every order is
+    /// validated anew, so tests see each validation.
+    pub authz_reuse_percent: u8,
+    /// How long certificates live; 90 days when not given.
+    pub validity: Option<Duration>,
+    /// Port of HTTP-01 validation.
+    pub http_port: u16,
+    /// Port of TLS-ALPN-01 validation.
+    pub tls_port: u16,
+    /// Validation takes up to this long, at random; `None`: no sleep at all.
+    pub va_sleep: Option<Duration>,
+    /// The `Retry-After` of pending authorizations and of orders, in seconds; zero sends none.
+    pub retry_after: u32,
+    /// Names that the CA refuses with `rejectedIdentifier`.
+    pub blocklist: Vec<String>,
+    /// The account key ids and MAC keys (base64url) for external account binding; required when not empty.
+    pub external_accounts: Vec<(String, String)>,
+    /// Address of names without a record of their own; the address that Pebble runs on when not given.
+    pub default_address: Option<Ipv4Addr>,
+}
+
+impl Default for PebbleOptions {
+    fn default() -> Self {
+        Self {
+            nonce_reject_percent: 20,
+            authz_reuse_percent: 0,
+            validity: None,
+            http_port: 8000,
+            tls_port: 8443,
+            va_sleep: None,
+            retry_after: 0,
+            blocklist: Vec::new(),
+            external_accounts: Vec::new(),
+            default_address: None,
+        }
+    }
+}
+
+/// A running Pebble. It forgets everything when it ends, and its issuing root is another one at each start.
+#[derive(Debug)]
+pub struct Pebble {
+    dns: Dns,
+    acme: SocketAddr,
+    issuer_root: String,
+    listener_root: String,
+    directory: TempDir,
+    pebble: Daemon,
+    dns_server: Daemon,
+}
+
+impl Pebble {
+    /// Starts it on `host` and waits until it serves its directory.
+    pub async fn start(host: &Loopback, options: PebbleOptions) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let listener_root = write_files(directory.path(), host, &options);
+        let dns_server = start_dns(host, &options, directory.path());
+        let pebble = start_pebble(host, &options, directory.path());
+        let dns = Dns::new(host.at(DNS_PORT), host.at(DNS_MANAGEMENT_PORT));
+        dns_server.listening(host.at(DNS_MANAGEMENT_PORT)).await;
+        dns_server.listening(host.at(DNS_PORT)).await;
+        pebble.listening(host.at(ACME_PORT)).await;
+        let issuer_root = fetch_root(&format!("https://{}/roots/0", host.at(MANAGEMENT_PORT)), &listener_root).await;
+        Self { dns, acme: host.at(ACME_PORT), issuer_root, listener_root, directory, pebble, dns_server }
+    }
+
+    /// The ACME directory.
+    pub fn directory_url(&self) -> String {
+        format!("https://{}/dir", self.acme)
+    }
+
+    /// Where the ACME listener is.
+    pub fn address(&self) -> SocketAddr {
+        self.acme
+    }
+
+    /// A file with the CA of the ACME listener (`acme.ca_root` of the edge).
+    pub fn root_pem_path(&self) -> PathBuf {
+        self.directory.path().join("listener-root.pem")
+    }
+
+    /// The CA of the ACME listener.
+    pub fn root_pem(&self) -> &str {
+        &self.listener_root
+    }
+
+    /// The root of the certificates that are issued: what visitors must trust.
+    pub fn issuer_root_pem(&self) -> &str {
+        &self.issuer_root
+    }
+
+    /// A file with [`issuer_root_pem`](Self::issuer_root_pem).
+    pub fn issuer_root_pem_path(&self) -> PathBuf {
+        let path = self.directory.path().join("issuer-root.pem");
+        std::fs::write(&path, &self.issuer_root).unwrap();
+        path
+    }
+
+    /// The records that Pebble sees.
+    pub fn dns(&self) -> &Dns {
+        &self.dns
+    }
+
+    /// What Pebble has written.
+    pub fn log(&self) -> String {
+        self.pebble.log()
+    }
+
+    /// How Pebble or its DNS server ended, if one has.
+    pub fn exited(&self) -> Option<ExitStatus> {
+        self.pebble.exited().or_else(|| self.dns_server.exited())
+    }
+}
+
+/// Writes the configuration and the listener's certificate; returns the listener's root.
+fn write_files(directory: &Path, host: &Loopback, options: &PebbleOptions) -> String {
+    let ca = Ca::new("Namegate test listener root");
+    let identity = ca.issue(&["localhost", "127.0.0.1", &host.ip().to_string()]);
+    let write = |name: &str, text: &str| {
+        let path = directory.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let accounts: serde_json::Map<_, _> =
+        options.external_accounts.iter().map(|(id, key)| (id.clone(), key.clone().into())).collect();
+    let config = json!({"pebble": {
+        "listenAddress": host.at(ACME_PORT),
+        "managementListenAddress": host.at(MANAGEMENT_PORT),
+        "certificate": write("listener.pem", &identity.chain_pem),
+        "privateKey": write("listener.key", &identity.key_pem),
+        "httpPort": options.http_port,
+        "tlsPort": options.tls_port,
+        "externalAccountBindingRequired": !accounts.is_empty(),
+        "externalAccountMACKeys": accounts,
+        "domainBlocklist": options.blocklist,
+        "retryAfter": {"authz": options.retry_after, "order": options.retry_after},
+        "certificateValidityPeriod": options.validity.unwrap_or(Duration::from_hours(90 * 24)).as_secs(),
+    }});
+    write("pebble.json", &config.to_string());
+    write("listener-root.pem", &ca.root_pem());
+    ca.root_pem()
+}
+
+fn start_dns(host: &Loopback, options: &PebbleOptions, directory: &Path) -> Daemon {
+    let mut command = Command::new(binary("pebble-challtestsrv"));
+    command
+        .args(["-dns01", &host.at(DNS_PORT).to_string()])
+        .args(["-management", &host.at(DNS_MANAGEMENT_PORT).to_string()])
+        .args(["-defaultIPv4", &options.default_address.unwrap_or(host.ip()).to_string()])
+        .args(["-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", ""]);
+    Daemon::spawn("pebble-challtestsrv", &mut command, &directory.join("dns.log"))
+}
+
+fn start_pebble(host: &Loopback, options: &PebbleOptions, directory: &Path) -> Daemon {
+    let mut command = Command::new(binary("pebble"));
+    command
+        .arg("-config")
+        .arg(directory.join("pebble.json"))
+        .args(["-strict", "-dnsserver", &host.at(DNS_PORT).to_string()])
+        .env("PEBBLE_WFE_NONCEREJECT", options.nonce_reject_percent.to_string())
+        .env("PEBBLE_AUTHZREUSE", options.authz_reuse_percent.to_string());
+    match options.va_sleep {
+        None => command.env("PEBBLE_VA_NOSLEEP", "1"),
+        Some(sleep) => command.env("PEBBLE_VA_SLEEPTIME", sleep.as_secs().max(1).to_string()),
+    };
+    Daemon::spawn("pebble", &mut command, &directory.join("pebble.log"))
+}
+
+async fn fetch_root(url: &str, listener_root: &str) -> String {
+    let root = wait::until("Pebble shows its issuing root", async || {
+        let response = http::get_trusting(url, listener_root).await.ok()?;
+        response.status().is_success().then(|| response.into_body())
+    });
+    String::from_utf8(root.await.to_vec()).unwrap()
+}
+
+/// The program in the cache folder that `scripts/tools.sh` fills.
+fn binary(name: &str) -> PathBuf {
+    let cache = std::env::var_os("NAMEGATE_CACHE").map(PathBuf::from).unwrap_or_else(|| {
+        let home = std::env::var_os("HOME").expect("HOME or NAMEGATE_CACHE must say where the cache folder is");
+        PathBuf::from(home).join(".cache/namegate")
+    });
+    let path = cache.join("pebble").join(name);
+    assert!(path.exists(), "\n\n{} is missing: run `make tools` once.\n\n", path.display());
+    path
+}

@@ -1,0 +1,296 @@
+//! [`Gate`]: memory, then one question for all who wait, then what the answer changes.
+
+mod explain;
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    io,
+    sync::Arc,
+    time::Duration,
+};
+
+use clock::{SharedClock, Timestamp};
+use control_api::AskAnswer;
+use names::Hostname;
+use prometheus::Registry;
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+pub use self::explain::{Explanation, Source};
+use crate::{
+    Admitted, Freshness, GateSettings, Origin, Refusal, Site,
+    ask::{Answer, AskError, Endpoint},
+    flights::{Boarding, Flights, Slot, Ticket},
+    memory::{Allowed, Entry, Memory, Verdict},
+    metrics::Metrics,
+    records::{Record, Records},
+    sampler::Sampler,
+    settings::GateLimits,
+};
+
+/// Shortest and longest time an answer may set for itself.
+const TTL_BOUNDS: (u64, u64) = (1, 3600);
+
+type Outcome = Result<Admitted, Refusal>;
+
+/// The gate could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GateError {
+    /// The HTTP client.
+    #[error("the HTTP client for the ask endpoint cannot be set up")]
+    Client(#[source] reqwest::Error),
+    /// The metrics are registered already.
+    #[error("the metrics of the gate cannot be registered")]
+    Metrics(#[from] prometheus::Error),
+    /// The folder of last answers cannot be listed, or its writer not started.
+    #[error("the last answers cannot be opened")]
+    Records(#[from] io::Error),
+    /// Something else than http or https.
+    #[error("`{0}` is no scheme for an ask endpoint; http and https are")]
+    Scheme(String),
+    /// No trusted certificates on this machine, or no TLS.
+    #[error("TLS to the ask endpoint cannot be set up")]
+    Tls(#[source] rustls::Error),
+}
+
+/// The gate. Clones are handles to the same one.
+#[derive(Clone)]
+pub struct Gate(Arc<Inner>);
+
+struct Inner {
+    endpoint: Endpoint,
+    flights: Arc<Flights<Outcome>>,
+    memory: Memory,
+    records: Records,
+    default_origin: Option<Origin>,
+    limits: GateLimits,
+    clock: SharedClock,
+    metrics: Metrics,
+    /// Source of jitter; it need not be unpredictable.
+    jitter: RandomState,
+    errors: Sampler,
+    refusals: Sampler,
+}
+
+impl Gate {
+    /// Sets up the client and lists the last answers on disk. Asks nothing and writes nothing.
+    ///
+    /// # Errors
+    /// The URL is neither http nor https, the machine's trusted certificates or the folder cannot be read, or the
+    /// metrics are registered already.
+    pub fn new(settings: GateSettings, clock: SharedClock, registry: &Registry) -> Result<Self, GateError> {
+        let endpoint = Endpoint::new(&settings)?;
+        let metrics = Metrics::new(registry)?;
+        let records = Records::open(&settings, Arc::clone(&clock), metrics.records.clone())?;
+        let GateSettings { default_origin, limits, .. } = settings;
+        Ok(Self(Arc::new(Inner {
+            endpoint,
+            flights: Flights::new(limits.questions_in_flight),
+            memory: Memory::new(limits.cache_bytes),
+            records,
+            default_origin,
+            limits,
+            clock,
+            metrics,
+            jitter: RandomState::new(),
+            errors: Sampler::default(),
+            refusals: Sampler::default(),
+        })))
+    }
+
+    /// May this name be served? From memory when it can say; else by a question that all who need it share. Dropping
+    /// the future cancels nothing. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`Refusal::Denied`] when the endpoint said no, [`Refusal::Unavailable`] when nobody can say.
+    pub async fn admit(&self, name: &Hostname) -> Result<Admitted, Refusal> {
+        match self.0.remembered(name) {
+            Some(outcome) => outcome,
+            None => self.ask(name).await,
+        }
+    }
+
+    /// What [`admit`](Self::admit) would say and why. May send a question, but changes no memory, file or metric.
+    pub async fn explain(&self, name: &Hostname) -> Explanation {
+        explain::explain(&self.0, name).await
+    }
+
+    /// Waits until the last answers given so far are on disk; for a graceful stop.
+    pub async fn flush(&self) {
+        self.0.records.flush().await;
+    }
+
+    async fn ask(&self, name: &Hostname) -> Outcome {
+        let ticket = match self.0.flights.board(name, || self.0.remembered(name)) {
+            Boarding::Full => return self.0.refuse_in_flight(name),
+            Boarding::Join(ticket) => {
+                self.0.metrics.joined.inc();
+                ticket
+            }
+            Boarding::Landed(outcome) => return outcome,
+            Boarding::Lead(slot, ticket) => self.take_off(slot, ticket),
+        };
+        // Without an outcome the flight's task is gone, by a panic or with its runtime.
+        let outcome = ticket.outcome().await.unwrap_or(Err(Refusal::Unavailable));
+        self.0.counted(outcome)
+    }
+
+    fn take_off(&self, slot: Slot<Outcome>, ticket: Ticket<Outcome>) -> Ticket<Outcome> {
+        let inner = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            let outcome = inner.fly(slot.name()).await;
+            slot.land(outcome);
+            inner.gauge();
+        });
+        self.0.gauge();
+        ticket
+    }
+}
+
+impl Inner {
+    /// The decision of memory, if it has a current one.
+    fn remembered(&self, name: &Hostname) -> Option<Outcome> {
+        let entry = self.memory.find(name)?;
+        let now = self.clock.now();
+        if !entry.is_current(now) {
+            return None;
+        }
+        match &entry.verdict {
+            Verdict::Allow(_) => self.metrics.hits.allow.inc(),
+            Verdict::Deny => self.metrics.hits.deny.inc(),
+            Verdict::Error(_) => self.metrics.hits.error.inc(),
+        }
+        Some(self.counted(entry.decide(now, self.limits.stale)))
+    }
+
+    /// Asks, and makes the answer known to memory and disk.
+    async fn fly(&self, name: &Hostname) -> Outcome {
+        let started = Instant::now();
+        let asked = self.endpoint.ask(name).await;
+        self.metrics.seconds.observe(started.elapsed().as_secs_f64());
+        match asked {
+            Ok(Answer::Allow(answer)) => self.allow(name, &answer).await,
+            Ok(Answer::Deny(status)) => {
+                debug!(%name, status = status.as_u16(), "ask.denied");
+                self.deny(name)
+            }
+            Err(error) => self.fail(name, &error, self.recall(name).await),
+        }
+    }
+
+    async fn allow(&self, name: &Hostname, answer: &AskAnswer) -> Outcome {
+        let now = self.clock.now();
+        let known = match self.records.generation(name) {
+            Some(_) => self.memory.find(name).and_then(Entry::last_allow),
+            // A record that a restart left unread is read once, for its generation. Its name was allowed before and is
+            // allowed now, so no stranger can make the disk work.
+            None => self.recall(name).await,
+        };
+        let in_memory = known.as_ref().map_or(0, |known| known.site.generation);
+        let floor = in_memory.max(self.records.generation(name).unwrap_or(0));
+        match check(name, answer, self.default_origin.as_ref(), floor) {
+            Ok(site) => self.accept(site, known, answer, now),
+            Err(error) if known.is_some() => self.fail(name, &error, known),
+            Err(error) => self.fail(name, &error, self.recall(name).await),
+        }
+    }
+
+    fn accept(&self, site: Site, known: Option<Allowed>, answer: &AskAnswer, now: Timestamp) -> Outcome {
+        // The same site stays the same allocation, for those who hold it.
+        let same = known.map(|known| known.site).filter(|known| **known == site);
+        let site = same.unwrap_or_else(|| Arc::new(site));
+        self.metrics.asked("allow");
+        self.remember(&site.hostname, Verdict::Allow(Arc::clone(&site)), now, ttl(answer, self.limits.allow_ttl));
+        self.records.save(&site.hostname, answer, now);
+        Ok(Admitted { site, freshness: Freshness::Fresh })
+    }
+
+    fn deny(&self, name: &Hostname) -> Outcome {
+        self.metrics.asked("deny");
+        let now = self.clock.now();
+        self.remember(name, Verdict::Deny, now, self.spread(self.limits.deny_ttl, name, now));
+        self.records.remove(name);
+        Err(Refusal::Denied)
+    }
+
+    fn fail(&self, name: &Hostname, error: &AskError, last: Option<Allowed>) -> Outcome {
+        let now = self.clock.now();
+        self.metrics.asked(error.kind());
+        if let Some(left_out) = self.errors.admit(now) {
+            warn!(%name, kind = error.kind(), error = %telemetry::chain(error), left_out, "ask.failed");
+        }
+        let outcome = last.as_ref().map_or(Err(Refusal::Unavailable), |last| last.stale(now, self.limits.stale));
+        self.remember(name, Verdict::Error(last), now, self.spread(self.limits.error_ttl, name, now));
+        outcome
+    }
+
+    /// The last allow of a name: from memory, else from disk. A denial in memory, run out or not, is still the last
+    /// thing that the endpoint said.
+    async fn recall(&self, name: &Hostname) -> Option<Allowed> {
+        match self.memory.find(name) {
+            Some(entry) => entry.last_allow(),
+            None => self.records.load(name, self.clock.now()).await.and_then(|record| self.revive(name, &record)),
+        }
+    }
+
+    /// A last answer from disk, read again under the configuration of today.
+    fn revive(&self, name: &Hostname, record: &Record) -> Option<Allowed> {
+        let site = Site::parse(name, &record.answer, self.default_origin.as_ref()).ok()?;
+        // Another endpoint counted its generations for itself.
+        let site = Site { generation: self.records.floor(record), ..site };
+        Some(Allowed { site: Arc::new(site), answered: Timestamp::from_millis(record.answered) })
+    }
+
+    /// Too many questions in flight. What memory holds is as good as after a failed question; the disk is left alone,
+    /// since whoever filled the flights must not make it work too.
+    fn refuse_in_flight(&self, name: &Hostname) -> Outcome {
+        self.metrics.refused_in_flight.inc();
+        let now = self.clock.now();
+        if let Some(left_out) = self.refusals.admit(now) {
+            warn!(%name, limit = self.limits.questions_in_flight, left_out, "ask.refused: too many questions in flight");
+        }
+        let last = self.memory.find(name).and_then(Entry::last_allow);
+        self.counted(last.map_or(Err(Refusal::Unavailable), |last| last.stale(now, self.limits.stale)))
+    }
+
+    fn remember(&self, name: &Hostname, verdict: Verdict, now: Timestamp, ttl: Duration) {
+        self.memory.remember(name, Entry { verdict, answered: now, until: now + ttl });
+    }
+
+    /// Two thirds to four thirds of `ttl`, so that names learnt together are not asked about together.
+    fn spread(&self, ttl: Duration, name: &Hostname, now: Timestamp) -> Duration {
+        let dice = self.jitter.hash_one((name.as_str(), now));
+        let share = u32::try_from(dice % 1000).unwrap_or(0);
+        ttl * 2 / 3 + ttl * share / 1500
+    }
+
+    fn counted(&self, outcome: Outcome) -> Outcome {
+        if matches!(&outcome, Ok(admitted) if admitted.freshness == Freshness::Stale) {
+            self.metrics.stale.inc();
+        }
+        outcome
+    }
+
+    fn gauge(&self) {
+        let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        self.metrics.in_flight.set(i64::try_from(self.flights.count()).unwrap_or(i64::MAX));
+        self.metrics.cache_bytes.set(whole(self.memory.bytes()));
+        self.metrics.cache_entries.set(whole(self.memory.entries()));
+    }
+}
+
+/// Whether an allowing answer can be used for `name`.
+fn check(name: &Hostname, answer: &AskAnswer, default_origin: Option<&Origin>, floor: u64) -> Result<Site, AskError> {
+    let site = Site::parse(name, answer, default_origin).map_err(AskError::Site)?;
+    match site.generation < floor {
+        true => Err(AskError::Outdated { known: floor, got: site.generation }),
+        false => Ok(site),
+    }
+}
+
+/// How long an allow is used.
+fn ttl(answer: &AskAnswer, default: Duration) -> Duration {
+    let (shortest, longest) = TTL_BOUNDS;
+    answer.ttl_seconds.map_or(default, |seconds| Duration::from_secs(seconds.clamp(shortest, longest)))
+}

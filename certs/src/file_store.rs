@@ -24,7 +24,10 @@ use names::Hostname;
 use prometheus::Registry;
 use tokio::sync::Semaphore;
 
-pub(crate) use self::layout::{certificate_key, safe};
+pub(crate) use self::{
+    certificates::to_json,
+    layout::{certificate_key, safe},
+};
 use self::{disk::Staging, metrics::Metrics, scan::Walk};
 use crate::{Bundle, Scanned, Store, StoreError};
 

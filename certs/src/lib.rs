@@ -6,6 +6,7 @@
 //! This crate knows nothing of Pingora, of HTTP proxying, of sockets that visitors use, or of who may have a
 //! certificate: its caller has asked the gate.
 
+mod account;
 mod file_store;
 #[cfg(test)]
 mod fixture;

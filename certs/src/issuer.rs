@@ -45,13 +45,45 @@ pub struct Issued {
     pub renew_at: Option<Timestamp>,
 }
 
+/// A way of proving control over a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ChallengeKind {
+    /// A file on port 80 (RFC 8555 section 8.3).
+    Http01,
+    /// A certificate for `acme-tls/1` on port 443 (RFC 8737).
+    TlsAlpn01,
+}
+
+impl ChallengeKind {
+    /// The word for metrics and logs, as in RFC 8555.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http01 => "http-01",
+            Self::TlsAlpn01 => "tls-alpn-01",
+        }
+    }
+}
+
+/// How many orders a CA takes from one account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OrderLimit {
+    /// Orders that may be placed at once, and within `per` in the long run.
+    pub orders: u32,
+    /// The length of the window.
+    pub per: Duration,
+    /// Whether renewals that name what they replace (RFC 9773) are free of it.
+    pub renewals_exempt: bool,
+}
+
 /// What an issuer has to say while it works; for metrics and logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     /// The order stands at the CA.
     Ordered,
     /// A challenge was offered for validation.
-    Offered,
+    Offered(ChallengeKind),
+    /// The CA refused what it saw of a challenge: one failed authorization, by which CAs limit (about five an hour).
+    Refuted(ChallengeKind),
     /// Every authorization is valid.
     Authorized,
     /// The certificate was asked for.
@@ -75,7 +107,7 @@ pub enum IssueError {
         problem: serde_json::Value,
         /// When the CA allows the next try (`Retry-After`).
         retry_after: Option<Duration>,
-        /// Whether this counts as a failed authorization of the name (CAs allow about five an hour).
+        /// Whether the CA looked for a challenge and did not find what it wanted.
         authorization: bool,
     },
     /// The CA could not be reached or answered nonsense; the name is not at fault.
@@ -109,6 +141,14 @@ pub trait Issuer: Send + Sync + 'static {
     /// Its name in the store.
     fn key(&self) -> &IssuerKey;
 
+    /// What kind of issuer it is, for metrics: `acme`, `internal`.
+    fn kind(&self) -> &'static str;
+
+    /// The CA's published limit on orders, if it has one.
+    fn order_limit(&self) -> Option<OrderLimit> {
+        None
+    }
+
     /// Obtains a certificate for `name`. `replaces` is the certificate that it takes the place of, for CAs that link
     /// renewals (RFC 9773 section 5). An order that was cut off by a crash is resumed rather than placed again.
     async fn issue(
@@ -117,6 +157,10 @@ pub trait Issuer: Send + Sync + 'static {
         replaces: Option<&Bundle>,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Issued, IssueError>;
+
+    /// The certificate that [`issue`](Issuer::issue) gave for `name` is safely stored: what was kept for resuming the
+    /// order can go.
+    async fn settled(&self, name: &Hostname) -> Result<(), IssueError>;
 
     /// When the issuer suggests renewing `bundle`, and when to ask again; `None` when it has no opinion.
     async fn renewal_hint(&self, bundle: &Bundle) -> Result<Option<RenewalHint>, IssueError>;

@@ -7,14 +7,27 @@
 //! certificate: its caller has asked the gate.
 
 mod account;
+mod acme;
+mod budget;
+mod challenges;
+mod failures;
 mod file_store;
 #[cfg(test)]
 mod fixture;
+mod internal;
 mod issuer;
+mod jitter;
 mod leaf;
+mod life;
+#[cfg(test)]
+mod memory_store;
 mod store;
 
+pub use acme::{AcmeError, AcmeIssuer, ExternalAccount, HttpError, ORDER_TIMEOUT, Settings as AcmeSettings};
+pub use challenges::{Challenges, Guard, OfferError};
+pub use failures::{Attempt, Failure, Fault};
 pub use file_store::{FileStore, OpenError};
+pub use internal::{InternalCa, InternalCaError};
 pub use issuer::{ChallengeKind, IssueError, Issued, Issuer, IssuerKey, OrderLimit, Progress, RenewalHint};
 pub use leaf::{Leaf, LeafError};
 pub use store::{Bundle, Scanned, Store, StoreError};

@@ -1,0 +1,314 @@
+//! [`AcmeIssuer`]: certificates from an ACME directory (RFC 8555, RFC 8737, RFC 9773).
+//!
+//! One order at a time per name, many names at a time on one account. Everything that a restart needs is in the store
+//! before it is needed: the account before the first order, the key before an order is finalized. An order that a crash
+//! cut off is resumed where it stands.
+//!
+//! This module answers no challenge itself: it offers them in [`Challenges`], from where the listeners answer. It does
+//! not decide whether a name may have a certificate, nor when a failed one is tried again.
+
+mod accounts;
+mod check;
+mod http;
+mod journal;
+mod order;
+mod pace;
+mod problem;
+mod ways;
+
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use clock::{SharedClock, Timestamp};
+use instant_acme::{Account, ChallengeHandle, Error};
+use names::Hostname;
+
+pub use self::http::HttpError;
+use self::{
+    accounts::Accounts,
+    check::unusable,
+    http::Http,
+    journal::Journal,
+    order::{Wish, is_about_the_challenge},
+    problem::{issue_error, refusal_kind, signed},
+    ways::Ways,
+};
+use crate::{
+    Bundle, ChallengeKind, Challenges, IssueError, Issued, Issuer, IssuerKey, OrderLimit, Progress, RenewalHint, Store,
+    challenges::Guard, file_store::safe,
+};
+
+/// An order that takes longer than this is given up for now; it is resumed by the next attempt.
+pub const ORDER_TIMEOUT: Duration = Duration::from_secs(300);
+/// Bounds on how soon a renewal window is asked for again (RFC 9773 section 4.3.2 wants clients to have some).
+const HINT_SOONEST: Duration = Duration::from_secs(60);
+/// At least twice a day, so that a revocation announced by the window is noticed in time.
+const HINT_LATEST: Duration = Duration::from_secs(12 * 3600);
+
+/// Where and how certificates are ordered.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// URL of the ACME directory; https only.
+    pub directory: String,
+    /// Contact URLs of the account, such as `mailto:ops@example.com`.
+    pub contact: Vec<String>,
+    /// PEM file with the roots to trust for the directory, instead of the machine's.
+    pub ca_root: Option<PathBuf>,
+    /// For CAs that want accounts to be bound to one of theirs.
+    pub external_account: Option<ExternalAccount>,
+    /// Profile of the certificates; a CA that does not know it is asked for its default.
+    pub profile: Option<String>,
+    /// Longest time for one order.
+    pub order_timeout: Duration,
+}
+
+impl Settings {
+    /// The default for everything but the directory.
+    pub fn new(directory: impl Into<String>) -> Self {
+        Self {
+            directory: directory.into(),
+            contact: Vec::new(),
+            ca_root: None,
+            external_account: None,
+            profile: None,
+            order_timeout: ORDER_TIMEOUT,
+        }
+    }
+}
+
+/// An external account binding (RFC 8555 section 7.3.4).
+#[derive(Clone)]
+pub struct ExternalAccount {
+    /// The CA's name for the account.
+    pub key_id: String,
+    /// The MAC key in base64url.
+    pub hmac_key: String,
+}
+
+impl fmt::Debug for ExternalAccount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExternalAccount").field("key_id", &self.key_id).finish_non_exhaustive()
+    }
+}
+
+/// The issuer cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AcmeError {
+    /// The directory is not an https URL.
+    #[error("`{directory}` is not the https URL of an ACME directory")]
+    Directory {
+        /// What was given.
+        directory: String,
+    },
+    /// The HTTP client cannot be set up.
+    #[error("the client for the ACME directory cannot be set up")]
+    Http(#[from] HttpError),
+}
+
+/// An ACME directory with our account at it.
+pub struct AcmeIssuer {
+    settings: Settings,
+    key: IssuerKey,
+    limit: Option<OrderLimit>,
+    accounts: Accounts,
+    journal: Journal,
+    challenges: Arc<Challenges>,
+    clock: SharedClock,
+    ways: Ways,
+}
+
+impl AcmeIssuer {
+    /// An issuer that keeps its account and its orders in `store` and offers its challenges in `challenges`. Nothing is
+    /// asked of the CA before the first order.
+    ///
+    /// # Errors
+    /// [`AcmeError`] when the directory or the roots cannot be used.
+    pub fn new(
+        settings: Settings,
+        store: Arc<dyn Store>,
+        challenges: Arc<Challenges>,
+        clock: SharedClock,
+    ) -> Result<Self, AcmeError> {
+        let bad = || AcmeError::Directory { directory: settings.directory.clone() };
+        let url = reqwest::Url::parse(&settings.directory).map_err(|_| bad())?;
+        let host = url.host_str().filter(|_| url.scheme() == "https").ok_or_else(bad)?;
+        let limit = published_limit(host);
+        let key = issuer_key(&url, host);
+        let http = Http::new(settings.ca_root.as_deref())?;
+        let accounts = Accounts::new(settings.clone(), key.clone(), http, Arc::clone(&store), Arc::clone(&clock));
+        let journal = Journal::new(store, &key);
+        Ok(Self { settings, key, limit, accounts, journal, challenges, clock, ways: Ways::default() })
+    }
+
+    /// Sets the CA's limit on orders, for CAs whose limit we do not know or that granted another one.
+    #[must_use]
+    pub fn with_order_limit(mut self, limit: Option<OrderLimit>) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    async fn obtain(&self, wish: Wish<'_>) -> Result<Bundle, IssueError> {
+        let [first, second] = self.ways.order();
+        let placed = match wish.resume().await? {
+            Some(placed) => placed,
+            None => wish.place().await?,
+        };
+        let error = match placed.complete(first).await {
+            Ok(bundle) => return Ok(bundle),
+            Err(error) => error,
+        };
+        self.forget_if_over(wish.name, &error).await?;
+        match is_about_the_challenge(&error) {
+            true => {
+                let result = wish.place().await?.complete(second).await;
+                if let Err(error) = &result {
+                    self.forget_if_over(wish.name, error).await?;
+                }
+                result
+            }
+            false => Err(error),
+        }
+    }
+
+    /// An order that was refused or gave what cannot be used is of no use to a restart; one that was cut off is.
+    async fn forget_if_over(&self, name: &Hostname, error: &IssueError) -> Result<(), IssueError> {
+        match error {
+            IssueError::Refused { kind, .. } if kind == "rateLimited" || kind == "badNonce" => Ok(()),
+            IssueError::Refused { .. } | IssueError::Unusable { .. } => Ok(self.journal.remove(name).await?),
+            IssueError::Unreachable { .. } | IssueError::TimedOut { .. } | IssueError::Store(_) => Ok(()),
+        }
+    }
+
+    /// Puts a challenge where the listeners find it.
+    fn offer(
+        &self,
+        name: &Hostname,
+        kind: ChallengeKind,
+        challenge: &ChallengeHandle<'_>,
+    ) -> Result<Guard, IssueError> {
+        let authorization = challenge.key_authorization();
+        let guard = match kind {
+            ChallengeKind::Http01 => self.challenges.offer_http(name, &challenge.token, authorization.as_str()),
+            ChallengeKind::TlsAlpn01 => match authorization.digest().as_ref().try_into() {
+                Ok(digest) => self.challenges.offer_alpn(name, digest),
+                Err(_) => return Err(unusable("SHA-256 has 32 bytes".to_owned())),
+            },
+        };
+        guard.map_err(|error| unusable(telemetry::chain(&error).to_string()))
+    }
+
+    async fn hint(&self, account: &Account, bundle: &Bundle) -> Result<Option<RenewalHint>, IssueError> {
+        let Some(identifier) = check::identifier(bundle) else { return Ok(None) };
+        let (info, wait) = match signed!(account.renewal_info(&identifier)) {
+            Ok(found) => found,
+            Err(Error::Unsupported(_)) => return Ok(None),
+            Err(error) => return Err(issue_error(error)),
+        };
+        let window = info.suggested_window;
+        Ok(Some(RenewalHint {
+            start: Timestamp::from_secs(window.start.unix_timestamp()),
+            end: Timestamp::from_secs(window.end.unix_timestamp()),
+            ask_again: self.clock.now() + wait.clamp(HINT_SOONEST, HINT_LATEST),
+        }))
+    }
+}
+
+#[async_trait]
+impl Issuer for AcmeIssuer {
+    fn key(&self) -> &IssuerKey {
+        &self.key
+    }
+
+    fn kind(&self) -> &'static str {
+        "acme"
+    }
+
+    fn order_limit(&self) -> Option<OrderLimit> {
+        self.limit
+    }
+
+    async fn issue(
+        &self,
+        name: &Hostname,
+        replaces: Option<&Bundle>,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Issued, IssueError> {
+        // A renewal says what it replaces only to the CA that made that.
+        let replaces = replaces.filter(|bundle| bundle.issuer == self.key);
+        let limit = self.settings.order_timeout;
+        let obtained = async {
+            let account = self.accounts.current().await?;
+            let wish = Wish { issuer: self, account: &account, name, replaces, progress };
+            match self.obtain(wish).await {
+                Err(error) if refusal_kind(&error) == Some("accountDoesNotExist") => {
+                    let account = self.accounts.replace(&account).await?;
+                    self.obtain(Wish { account: &account, ..wish }).await
+                }
+                result => result,
+            }
+        };
+        match tokio::time::timeout(limit, obtained).await {
+            Ok(bundle) => Ok(Issued { bundle: bundle?, renew_at: None }),
+            Err(_) => Err(IssueError::TimedOut { limit }),
+        }
+    }
+
+    async fn settled(&self, name: &Hostname) -> Result<(), IssueError> {
+        Ok(self.journal.remove(name).await?)
+    }
+
+    async fn renewal_hint(&self, bundle: &Bundle) -> Result<Option<RenewalHint>, IssueError> {
+        let account = self.accounts.current().await?;
+        self.hint(&account, bundle).await
+    }
+
+    async fn unfinished(&self) -> Result<Vec<Hostname>, IssueError> {
+        Ok(self.journal.names().await?)
+    }
+}
+
+/// CertMagic's name for a directory: host and path in one segment.
+fn issuer_key(url: &reqwest::Url, host: &str) -> IssuerKey {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let path = url.path().replace(['/', '\\'], "-");
+    let path = path.trim_matches('-');
+    let hyphen = if path.is_empty() { "" } else { "-" };
+    IssuerKey::new(safe(&format!("{host}{port}{hyphen}{path}")))
+}
+
+/// What Let's Encrypt publishes for its directories (<https://letsencrypt.org/docs/rate-limits/>): renewals that name
+/// what they replace are exempt. Other CAs publish nothing that could be kept to.
+fn published_limit(host: &str) -> Option<OrderLimit> {
+    let orders = match host {
+        "acme-v02.api.letsencrypt.org" => 300,
+        "acme-staging-v02.api.letsencrypt.org" => 1500,
+        _ => return None,
+    };
+    Some(OrderLimit { orders, per: Duration::from_secs(3 * 3600), renewals_exempt: true })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn issuer_keys_are_certmagics() {
+        const CASES: &[(&str, &str)] = &[
+            ("https://acme-v02.api.letsencrypt.org/directory", "acme-v02.api.letsencrypt.org-directory"),
+            ("https://acme.zerossl.com/v2/DV90", "acme.zerossl.com-v2-dv90"),
+            ("https://127.0.0.1:14000/dir", "127.0.0.1-14000-dir"),
+            ("https://ca.example/", "ca.example"),
+        ];
+        for (directory, key) in CASES {
+            let url = reqwest::Url::parse(directory).unwrap();
+            assert_eq!(issuer_key(&url, url.host_str().unwrap()).as_str(), *key);
+        }
+    }
+
+    #[test]
+    fn the_mac_key_is_not_shown() {
+        let account = ExternalAccount { key_id: "kid".to_owned(), hmac_key: "secret".to_owned() };
+        assert_eq!(format!("{account:?}"), "ExternalAccount { key_id: \"kid\", .. }");
+    }
+}

@@ -1,0 +1,355 @@
+//! [`Placed`]: one order on its way from `pending` to a certificate.
+
+use std::borrow::Cow;
+
+use http::StatusCode;
+use instant_acme::{Account, AuthorizationStatus, ChallengeType, Error, Identifier, NewOrder, Order, OrderStatus};
+use names::Hostname;
+use rcgen::{CertificateParams, DistinguishedName, KeyPair};
+use serde_json::json;
+
+use super::{
+    AcmeIssuer,
+    check::{check, identifier, unusable},
+    http::{CaError, with_retry_after},
+    journal::Entry,
+    pace::Pace,
+    problem::{Refusal, document, issue_error, refusal_kind, refused, signed},
+};
+use crate::{Bundle, ChallengeKind, IssueError, Progress, challenges::Guard};
+
+/// What is asked for, by whom, and who hears of it.
+#[derive(Clone, Copy)]
+pub(super) struct Wish<'a> {
+    pub(super) issuer: &'a AcmeIssuer,
+    pub(super) account: &'a Account,
+    pub(super) name: &'a Hostname,
+    pub(super) replaces: Option<&'a Bundle>,
+    pub(super) progress: &'a (dyn Fn(Progress) + Send + Sync),
+}
+
+/// An order that stands at the CA.
+pub(super) struct Placed<'a> {
+    wish: Wish<'a>,
+    order: Order,
+    entry: Entry,
+    /// Whether the journal holds `entry`.
+    journalled: bool,
+}
+
+/// How the proof of control ended.
+enum Proof {
+    /// The CA does not look any more; the order may still have another state than ready.
+    Done,
+    /// The CA offers neither of the challenges that we can meet.
+    Unoffered,
+}
+
+impl<'a> Wish<'a> {
+    /// The order that was cut off by a crash, if the CA still knows it.
+    pub(super) async fn resume(self) -> Result<Option<Placed<'a>>, IssueError> {
+        let Some(entry) = self.issuer.journal.load(self.name).await? else { return Ok(None) };
+        let order = match signed!(self.account.order(entry.order.clone())) {
+            Ok(order) => order,
+            Err(error) if is_gone(&error) => {
+                self.issuer.journal.remove(self.name).await?;
+                return Ok(None);
+            }
+            Err(error) => return Err(issue_error(error)),
+        };
+        let mut placed = Placed { wish: self, order, entry, journalled: true };
+        match placed.order.state().status {
+            OrderStatus::Invalid => {
+                self.issuer.journal.remove(self.name).await?;
+                Ok(None)
+            }
+            OrderStatus::Pending | OrderStatus::Ready | OrderStatus::Processing | OrderStatus::Valid => {
+                tracing::info!(name: "cert.resumed", name = %self.name, order = %placed.entry.order, "order resumed");
+                Ok(Some(placed))
+            }
+        }
+    }
+
+    /// A new order.
+    pub(super) async fn place(self) -> Result<Placed<'a>, IssueError> {
+        let key = KeyPair::generate().map_err(|error| unusable(format!("no key could be made: {error}")))?;
+        let order = self.order().await?;
+        (self.progress)(Progress::Ordered);
+        let entry = Entry { order: order.url().to_owned(), key: key.serialize_pem(), created: self.issuer.clock.now() };
+        Ok(Placed { wish: self, order, entry, journalled: false })
+    }
+
+    /// Asks for the order with everything that we wish, and once more without whatever the CA does not want to hear of.
+    async fn order(self) -> Result<Order, IssueError> {
+        let mut replaces = self.replaces.and_then(identifier);
+        let mut profile = self.issuer.settings.profile.as_deref();
+        loop {
+            let identifiers = [Identifier::Dns(self.name.as_str().to_owned())];
+            let mut new = NewOrder::new(&identifiers);
+            if let Some(replaces) = replaces.clone() {
+                new = new.replaces(replaces);
+            }
+            if let Some(profile) = profile {
+                new = new.profile(profile);
+            }
+            let error = match signed!(self.account.new_order(&new)) {
+                Ok(order) => return Ok(order),
+                Err(error) => error,
+            };
+            let unwanted = Unwanted::of(&error);
+            match unwanted {
+                Some(Unwanted::Profile) if profile.is_some() => {
+                    tracing::warn!(name: "acme.profile_refused", issuer = %self.issuer.key, profile, "the CA refuses the profile; ordering without");
+                    profile = None;
+                }
+                Some(Unwanted::Replaces) if replaces.is_some() => replaces = None,
+                Some(_) | None => return Err(issue_error(error)),
+            }
+        }
+    }
+}
+
+/// A part of an order that is not needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unwanted {
+    Profile,
+    Replaces,
+}
+
+impl Unwanted {
+    /// What the CA did not want, by its error.
+    fn of(error: &Error) -> Option<Self> {
+        match error {
+            Error::Unsupported(_) => Some(Self::Replaces),
+            // The library's own complaint: the CA ignored the field. Its order is left to expire.
+            Error::Other(other) if other.to_string().starts_with("replaces field mismatch") => Some(Self::Replaces),
+            Error::Other(other) => match other.downcast_ref::<CaError>()? {
+                CaError::Problem { status, problem, .. } => Self::of_problem(*status, problem),
+                CaError::Status { .. } | CaError::TooLong | CaError::Transport(_) => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn of_problem(status: StatusCode, problem: &serde_json::Value) -> Option<Self> {
+        match super::http::kind_of(problem) {
+            "alreadyReplaced" => Some(Self::Replaces),
+            "invalidProfile" => Some(Self::Profile),
+            // RFC 9773 section 5 demands 409 for a certificate that was replaced; the type came later.
+            _ if status == StatusCode::CONFLICT => Some(Self::Replaces),
+            // CAs disown certificates of before a reset, or of another account, in several ways.
+            "malformed" | "unauthorized" if problem.to_string().contains("replaces") => Some(Self::Replaces),
+            _ => None,
+        }
+    }
+}
+
+impl Placed<'_> {
+    /// Brings the order to its end, proving control by `kind` if that is still asked for.
+    pub(super) async fn complete(mut self, kind: ChallengeKind) -> Result<Bundle, IssueError> {
+        if self.status() == OrderStatus::Pending {
+            self.prove(kind).await?;
+        }
+        (self.wish.progress)(Progress::Authorized);
+        if self.status() == OrderStatus::Ready {
+            self.finalize().await?;
+        }
+        self.settle(|status| status == OrderStatus::Processing).await?;
+        self.download().await
+    }
+
+    fn status(&mut self) -> OrderStatus {
+        self.order.state().status
+    }
+
+    /// Proves control while the journal is written; both must be done before anything is finalized.
+    async fn prove(&mut self, kind: ChallengeKind) -> Result<(), IssueError> {
+        let (journal, name) = (&self.wish.issuer.journal, self.wish.name);
+        let written = async {
+            match self.journalled {
+                true => Ok(()),
+                false => journal.save(name, &self.entry).await.map_err(IssueError::Store),
+            }
+        };
+        let proof = Self::offer(self.wish, &mut self.order, kind);
+        let (written, proof) = tokio::join!(written, proof);
+        written?;
+        self.journalled = true;
+        match proof? {
+            Proof::Done => Ok(()),
+            Proof::Unoffered => Err(unusable("the CA offers neither tls-alpn-01 nor http-01".to_owned())),
+        }
+    }
+
+    /// Offers the challenge of every authorization that is still pending, and waits until the CA has looked.
+    async fn offer(wish: Wish<'_>, order: &mut Order, kind: ChallengeKind) -> Result<Proof, IssueError> {
+        let Some((kind, guard)) = Self::offer_one(wish, order, kind).await? else {
+            return Ok(Proof::Unoffered);
+        };
+        let result = poll(order, |status| status == OrderStatus::Pending).await;
+        drop(guard);
+        result?;
+        match order.state().status {
+            OrderStatus::Invalid => Err(Self::refuted(wish, order, kind).await),
+            OrderStatus::Pending | OrderStatus::Ready | OrderStatus::Processing | OrderStatus::Valid => {
+                if let Some(kind) = kind {
+                    wish.issuer.ways.won(kind);
+                }
+                Ok(Proof::Done)
+            }
+        }
+    }
+
+    /// Our order has one name and so one authorization; the kind is `None` when that one is valid already.
+    async fn offer_one(
+        wish: Wish<'_>,
+        order: &mut Order,
+        wanted: ChallengeKind,
+    ) -> Result<Option<(Option<ChallengeKind>, Option<Guard>)>, IssueError> {
+        let authorization = signed!(async {
+            let mut authorizations = order.authorizations();
+            authorizations.next().await.transpose().map(|found| found.map(|found| found.status))
+        });
+        match authorization.map_err(issue_error)? {
+            Some(AuthorizationStatus::Pending) => {}
+            Some(_) => return Ok(Some((None, None))),
+            None => return Ok(None),
+        }
+        let mut authorizations = order.authorizations();
+        let Some(Ok(mut authorization)) = authorizations.next().await else { return Ok(None) };
+        let offered = |kind: ChallengeKind| authorization.challenges.iter().any(|c| c.r#type == acme_type(kind));
+        let Some(kind) = [wanted, other(wanted)].into_iter().find(|kind| offered(*kind)) else { return Ok(None) };
+        let Some(mut challenge) = authorization.challenge(acme_type(kind)) else { return Ok(None) };
+        let guard = wish.issuer.offer(wish.name, kind, &challenge)?;
+        signed!(challenge.set_ready()).map_err(issue_error)?;
+        (wish.progress)(Progress::Offered(kind));
+        Ok(Some((Some(kind), Some(guard))))
+    }
+
+    /// Why the order became invalid: the challenge's own problem, which names what the CA saw.
+    async fn refuted(wish: Wish<'_>, order: &mut Order, kind: Option<ChallengeKind>) -> IssueError {
+        if let Some(kind) = kind {
+            wish.issuer.ways.lost(kind);
+            (wish.progress)(Progress::Refuted(kind));
+        }
+        let problem = signed!(async {
+            let mut authorizations = order.authorizations();
+            let found = authorizations.next().await.transpose()?;
+            let mut challenges = found.iter().flat_map(|found| found.challenges.iter());
+            Ok::<_, Error>(challenges.find_map(|challenge| challenge.error.as_ref().map(document)))
+        });
+        let problem = problem.ok().flatten().or_else(|| order.state().error.as_ref().map(document));
+        let problem = problem.unwrap_or_else(|| json!({"type": "unauthorized", "detail": "the order became invalid"}));
+        refused(problem, None, Refusal::Authorization)
+    }
+
+    /// Sends the signing request: the name as its only subject alternative name and no common name, which takes 64
+    /// characters at most.
+    async fn finalize(&mut self) -> Result<(), IssueError> {
+        if !self.journalled {
+            self.wish.issuer.journal.save(self.wish.name, &self.entry).await?;
+            self.journalled = true;
+        }
+        let csr = signing_request(self.wish.name, &self.entry.key)?;
+        match signed!(self.order.finalize_csr(csr.as_ref())) {
+            Ok(()) => {}
+            // A crash after the request went out, or a lost answer: the order is past `ready`, look at it.
+            Err(error) if refusal_kind_of(&error) == Some("orderNotReady") => {
+                signed!(async { self.order.refresh().await.map(|_| ()) }).map_err(issue_error)?;
+            }
+            Err(error) => return Err(issue_error(error)),
+        }
+        (self.wish.progress)(Progress::Finalized);
+        Ok(())
+    }
+
+    async fn settle(&mut self, busy: impl Fn(OrderStatus) -> bool + Send) -> Result<(), IssueError> {
+        if busy(self.status()) {
+            poll(&mut self.order, busy).await?;
+        }
+        let state = self.order.state();
+        match (&state.error, state.status) {
+            (_, OrderStatus::Valid) => Ok(()),
+            (Some(error), _) => Err(refused(document(error), None, Refusal::Request)),
+            (None, status) => Err(unusable(format!("the order ended as {status:?}"))),
+        }
+    }
+
+    async fn download(mut self) -> Result<Bundle, IssueError> {
+        let url = self.order.state().certificate.clone();
+        let chain = signed!(self.order.certificate()).map_err(issue_error)?;
+        let Some(chain_pem) = chain else { return Err(unusable("the order is valid and has no certificate".into())) };
+        let issuer = self.wish.issuer;
+        let meta = json!({
+            "sans": [self.wish.name],
+            "issuer_data": {"url": url.unwrap_or_default(), "ca": issuer.settings.directory},
+        });
+        let bundle = Bundle { issuer: issuer.key.clone(), chain_pem, key_pem: self.entry.key, meta };
+        check(&bundle, self.wish.name, issuer.clock.now())?;
+        (self.wish.progress)(Progress::Downloaded);
+        Ok(bundle)
+    }
+}
+
+/// Looks at the order until it is no longer `busy`.
+async fn poll(order: &mut Order, busy: impl Fn(OrderStatus) -> bool) -> Result<(), IssueError> {
+    let mut pace = Pace::start();
+    let mut retry_after = None;
+    while busy(order.state().status) {
+        pace.wait(retry_after).await;
+        let (looked, wait) = with_retry_after(async { signed!(async { order.refresh().await.map(|_| ()) }) }).await;
+        looked.map_err(issue_error)?;
+        retry_after = wait;
+    }
+    Ok(())
+}
+
+fn signing_request(name: &Hostname, key_pem: &str) -> Result<Cow<'static, [u8]>, IssueError> {
+    // rcgen's errors never quote the key, and the journal's key is not worth another order.
+    let failed = |error: rcgen::Error| unusable(format!("the signing request could not be made: {error}"));
+    let key = KeyPair::from_pem(key_pem).map_err(failed)?;
+    let mut params = CertificateParams::new([name.as_str().to_owned()]).map_err(failed)?;
+    params.distinguished_name = DistinguishedName::new();
+    let request = params.serialize_request(&key).map_err(failed)?;
+    Ok(Cow::Owned(request.der().to_vec()))
+}
+
+/// Whether the CA has forgotten the order: any refusal that is not about us or our speed.
+fn is_gone(error: &Error) -> bool {
+    !matches!(refusal_kind_of(error), None | Some("accountDoesNotExist" | "rateLimited" | "badNonce"))
+        || matches!(error, Error::Other(other) if matches!(
+            other.downcast_ref::<CaError>(),
+            Some(CaError::Status { status: StatusCode::NOT_FOUND | StatusCode::GONE, .. })
+        ))
+}
+
+/// The problem type of a refusal by the CA; `None` when it did not refuse but fail.
+fn refusal_kind_of(error: &Error) -> Option<&str> {
+    let Error::Other(other) = error else { return None };
+    match other.downcast_ref::<CaError>()? {
+        CaError::Problem { status, problem, .. } if status.is_client_error() => Some(super::http::kind_of(problem)),
+        CaError::Problem { .. } | CaError::Status { .. } | CaError::TooLong | CaError::Transport(_) => None,
+    }
+}
+
+fn acme_type(kind: ChallengeKind) -> ChallengeType {
+    match kind {
+        ChallengeKind::Http01 => ChallengeType::Http01,
+        ChallengeKind::TlsAlpn01 => ChallengeType::TlsAlpn01,
+    }
+}
+
+pub(super) fn other(kind: ChallengeKind) -> ChallengeKind {
+    match kind {
+        ChallengeKind::Http01 => ChallengeKind::TlsAlpn01,
+        ChallengeKind::TlsAlpn01 => ChallengeKind::Http01,
+    }
+}
+
+/// Whether another challenge type may succeed where this one failed: what the CA saw on one port says nothing about
+/// the other, while names that do not resolve or may not be certified fail either way.
+pub(super) fn is_about_the_challenge(error: &IssueError) -> bool {
+    let kind = refusal_kind(error);
+    matches!(error, IssueError::Refused { authorization: true, .. })
+        && matches!(kind, Some("connection" | "incorrectResponse" | "malformed" | "tls" | "unauthorized"))
+}

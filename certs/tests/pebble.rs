@@ -1,0 +1,8 @@
+//! Promises about a real CA: Pebble, strict, without sleeps, rejecting one good nonce in five.
+
+#[path = "pebble/answering.rs"]
+mod answering;
+#[path = "pebble/issuing.rs"]
+mod issuing;
+#[path = "pebble/scene.rs"]
+mod scene;

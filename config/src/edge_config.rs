@@ -1,0 +1,132 @@
+//! [`EdgeConfig`] and the two ways to get one.
+
+use std::path::Path;
+
+use crate::{
+    acme::Acme,
+    ask::Ask,
+    disk::read_bounded,
+    limits::Limits,
+    listen::Listen,
+    log::Log,
+    mistake::{At, Mistake, Mistakes, Place, Problem},
+    proxy::Proxy,
+    section::{Disk, PREFIX, Walk},
+    storage::Storage,
+};
+
+/// The configuration of one edge, validated as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EdgeConfig {
+    /// Where it listens.
+    pub listen: Listen,
+    /// Whom it asks about hostnames.
+    pub ask: Ask,
+    /// Who issues its certificates.
+    pub acme: Acme,
+    /// Where it keeps them.
+    pub storage: Storage,
+    /// Where requests go.
+    pub proxy: Proxy,
+    /// The bound of everything.
+    pub limits: Limits,
+    /// What it writes.
+    pub log: Log,
+}
+
+/// A configuration file larger than this is not one.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// Reads a file and its overrides, and checks the files and folders that it names.
+///
+/// # Errors
+/// [`Mistakes`]: every one that can be told without starting the edge.
+pub fn load(file: &Path, env: impl IntoIterator<Item = (String, String)>) -> Result<EdgeConfig, Mistakes> {
+    let name = file.display().to_string();
+    let text = read_text(file).map_err(|(code, problem)| {
+        let at = At { key: String::new(), place: Place::WholeFile { file: name.clone() } };
+        let hint = "name a readable TOML file with --config";
+        Mistakes::new(vec![at.mistake(Problem::new(code, problem, hint))])
+    })?;
+    read(Walk::new(&name, &text, env, Disk::Look))
+}
+
+/// Reads a text and its overrides without looking at the disk. `file_name` is for messages and relative paths.
+///
+/// # Errors
+/// [`Mistakes`]: every one that the text and the overrides have.
+pub fn parse(
+    file_name: &str,
+    text: &str,
+    env: impl IntoIterator<Item = (String, String)>,
+) -> Result<EdgeConfig, Mistakes> {
+    read(Walk::new(file_name, text, env, Disk::Untouched))
+}
+
+/// The overrides in the environment of this process.
+///
+/// A variable that is not UTF-8 is kept with replacement characters, so that it is refused and not overlooked.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os()
+        .map(move |(name, value)| (lossy(name), lossy(value)))
+        .filter(|(name, _)| name.starts_with(PREFIX))
+}
+
+/// Every key that this version serves, as table and key, in the order of the reference file.
+pub fn keys() -> Vec<(&'static str, &'static str)> {
+    let mut walk = Walk::new("", "", [], Disk::Untouched);
+    let _config_of_nothing = Parts::read(&mut walk);
+    walk.known
+}
+
+fn read_text(file: &Path) -> Result<String, (&'static str, String)> {
+    let bytes =
+        read_bounded(file, MAX_FILE_BYTES).map_err(|error| ("unreadable", format!("cannot be read: {error}")))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+        ("syntax", format!("is not UTF-8 in line {line}"))
+    })
+}
+
+fn read(mut walk: Walk) -> Result<EdgeConfig, Mistakes> {
+    let parts = Parts::read(&mut walk);
+    let mistakes: Vec<Mistake> = walk.finish();
+    match parts.whole() {
+        Some(config) if mistakes.is_empty() => Ok(config),
+        _ => Err(Mistakes::new(mistakes)),
+    }
+}
+
+/// What a walk found; the parts that cannot be had without the operator's word may be missing.
+struct Parts {
+    listen: Listen,
+    ask: Option<Ask>,
+    acme: Option<Acme>,
+    storage: Storage,
+    proxy: Proxy,
+    limits: Limits,
+    log: Log,
+}
+
+impl Parts {
+    fn read(walk: &mut Walk) -> Self {
+        let parts = Self {
+            listen: Listen::read(walk),
+            ask: Ask::read(walk),
+            acme: Acme::read(walk),
+            storage: Storage::read(walk),
+            proxy: Proxy::read(walk),
+            limits: Limits::read(walk),
+            log: Log::read(walk),
+        };
+        walk.unsupported_table("control", "remove it; use [ask] alone");
+        parts
+    }
+
+    fn whole(self) -> Option<EdgeConfig> {
+        let Self { listen, ask, acme, storage, proxy, limits, log } = self;
+        Some(EdgeConfig { listen, ask: ask?, acme: acme?, storage, proxy, limits, log })
+    }
+}

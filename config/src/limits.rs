@@ -1,0 +1,130 @@
+//! Every limit of the edge in one table: its key, kind, default, range, and the sentence that justifies it.
+//!
+//! The struct, its defaults, the reader and the documentation table are all made from it, so they cannot disagree;
+//! `config.default.toml` is held against it by a test.
+
+use std::time::Duration;
+
+use crate::{quantity::Quantity, section::Walk};
+
+/// What documentation needs to know of one limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitDoc {
+    /// The key under `[limits]`.
+    pub name: &'static str,
+    /// What it bounds and what happens at it.
+    pub doc: &'static str,
+    /// The default, as the file would spell it, without quotes.
+    pub default: String,
+    /// The least value that is accepted.
+    pub least: String,
+    /// The greatest value that is accepted.
+    pub greatest: String,
+}
+
+macro_rules! limits {
+    ($($(#[doc = $doc:literal])+ $name:ident: $kind:ty = $default:expr, $least:expr => $greatest:expr;)+) => {
+        /// The bounds of every queue, cache, body and wait. Sizes are bytes (`u64`), counts are `usize`.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct Limits {
+            $($(#[doc = $doc])+ pub $name: $kind,)+
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $($name: $default,)+ }
+            }
+        }
+
+        impl Limits {
+            /// Every limit with its documentation, in the order of the reference file.
+            pub fn table() -> Vec<LimitDoc> {
+                vec![$(describe::<$kind>(stringify!($name), concat!($($doc),+), $default, ($least, $greatest)),)+]
+            }
+
+            pub(crate) fn read(walk: &mut Walk) -> Self {
+                let mut section = walk.section("limits");
+                Self { $($name: section.quantity::<$kind>(stringify!($name), ($least, $greatest), $default),)+ }
+            }
+        }
+    };
+}
+
+fn describe<Q: Quantity>(name: &'static str, doc: &'static str, default: Q, (least, greatest): (Q, Q)) -> LimitDoc {
+    LimitDoc { name, doc: doc.trim(), default: default.show(), least: least.show(), greatest: greatest.show() }
+}
+
+const fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+const fn secs(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+const fn mins(count: u64) -> Duration {
+    Duration::from_secs(count * 60)
+}
+
+const fn days(count: u64) -> Duration {
+    Duration::from_secs(count * 86_400)
+}
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const GIB: u64 = 1024 * MIB;
+
+limits! {
+    /// From accept to the whole ClientHello; then the connection is closed. An honest client sends it in one flight.
+    hello_timeout: Duration = secs(5), ms(100) => mins(1);
+    /// From the ClientHello to the end of the handshake, without the wait for a certificate; then the connection is closed.
+    handshake_timeout: Duration = secs(10), ms(100) => mins(2);
+    /// How long a handshake waits for a certificate being ordered; then it ends with an alert while the order goes on.
+    certificate_wait: Duration = secs(8), ms(0) => mins(2);
+    /// Certificates and keys kept in memory; beyond it the least used are read from the store again.
+    certificate_cache: u64 = 128 * MIB, MIB => 64 * GIB;
+    /// Orders at the CA at once; further ones queue, renewals in a lane of their own.
+    orders_in_flight: usize = 100, 1 => 10_000;
+    /// From the start of an order to its certificate; then it counts as failed and its back-off begins.
+    order_timeout: Duration = mins(5), secs(10) => mins(60);
+    /// How long a yes of the ask endpoint is believed when it names no time of its own.
+    ask_allow_ttl: Duration = secs(60), secs(1) => days(1);
+    /// How long a no of the ask endpoint is remembered, give or take a third so that names do not return together.
+    ask_deny_ttl: Duration = secs(45), secs(1) => days(1);
+    /// How long an error of the ask endpoint is remembered for a name, so that an outage is not made worse by questions.
+    ask_error_ttl: Duration = secs(3), ms(100) => mins(5);
+    /// How long a name that holds a certificate is served on its last yes while the ask endpoint fails.
+    ask_stale: Duration = days(7), secs(0) => days(90);
+    /// Memory for answers of the ask endpoint; beyond it the least used are asked again. Visitors choose the keys.
+    ask_cache: u64 = 64 * MIB, 64 * KIB => 16 * GIB;
+    /// Questions to the ask endpoint at once; a further unknown name is refused as if the endpoint had failed.
+    ask_in_flight: usize = 256, 1 => 65_536;
+    /// Connections open at once on all listeners; a further one is closed on accept.
+    connections: usize = 50_000, 1 => 10_000_000;
+    /// From the choice of an origin address to an open connection, TLS included; then the answer is 502.
+    connect_timeout: Duration = secs(3), ms(50) => mins(2);
+    /// From the end of a request to the head of its response; then the answer is 504.
+    response_header_timeout: Duration = secs(30), ms(100) => mins(60);
+    /// Longest silence inside a body from either side; then the connection is closed.
+    read_timeout: Duration = secs(60), ms(100) => mins(60);
+    /// Longest wait for a peer to take bytes; then the connection is closed.
+    write_timeout: Duration = secs(30), ms(100) => mins(60);
+    /// Longest idle time of a client connection between requests; then it is closed.
+    keepalive_timeout: Duration = secs(60), secs(1) => mins(60);
+    /// Idle connections kept towards origins; a further one is closed instead of kept.
+    origin_pool: usize = 1024, 0 => 1_000_000;
+    /// How long an idle connection to an origin is kept; shorter than the origin's own limit, or requests meet a closed one.
+    origin_idle: Duration = secs(60), secs(1) => mins(60);
+    /// Size of a request's head; a larger one is answered with 431.
+    request_header_bytes: u64 = 32 * KIB, KIB => MIB;
+    /// Streams open at once on one h2 connection, as announced to the client.
+    h2_streams: usize = 100, 1 => 10_000;
+    /// From TERM to exit; requests that are still running then are cut.
+    graceful_stop: Duration = secs(30), secs(0) => mins(60);
+    /// After an upgrade, how long the old process serves its open connections.
+    upgrade_wait: Duration = secs(60), secs(0) => days(1);
+    /// Access log lines waiting to be written; beyond it lines are dropped and counted, never a request delayed.
+    access_log_queue: usize = 8192, 1 => 1_048_576;
+    /// Worker threads; 0 means one per core.
+    threads: usize = 0, 0 => 1024;
+}

@@ -1,0 +1,78 @@
+//! `[proxy]`: where requests go when the gate names no origin, and whom to believe about clients.
+
+use std::{net::IpAddr, path::PathBuf};
+
+use ipnet::IpNet;
+
+use crate::{
+    disk,
+    mistake::Problem,
+    section::{Empty, Walk},
+    web::parse_origin,
+};
+
+/// Origins and peers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proxy {
+    /// `http(s)://host[:port]`. The operator's own word: it may be private whatever `allow_private_origins` says.
+    pub default_origin: Option<String>,
+    /// Whether origins that the gate names may have private, loopback or link-local addresses.
+    pub allow_private_origins: bool,
+    /// Peers whose forwarding headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// PEM file of the roots to trust *beside* the system's when talking to https origins.
+    pub origin_ca_root: Option<PathBuf>,
+}
+
+impl Proxy {
+    pub(crate) fn read(walk: &mut Walk) -> Self {
+        let mut section = walk.section("proxy");
+        let default_origin = section.text("default_origin", parse_origin).ok().flatten();
+        let allow_private_origins = section.boolean("allow_private_origins", false);
+        let trusted = section.list("trusted_proxies", Empty::Allowed, parse_network).unwrap_or_default();
+        let origin_ca_root =
+            section.path("origin_ca_root").ok().flatten().map(|root| disk::check_roots(&mut section, root));
+        Self {
+            default_origin: default_origin.map(|(origin, _)| origin),
+            allow_private_origins,
+            trusted_proxies: trusted.into_iter().map(|(network, _)| network).collect(),
+            origin_ca_root,
+        }
+    }
+}
+
+/// Reads a network such as `10.0.0.0/8`, or one address.
+fn parse_network(text: &str) -> Result<IpNet, Problem> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(IpNet::from(address));
+    }
+    let network: IpNet = text.parse().map_err(|_| {
+        let hint = "write a network such as \"10.0.0.0/8\", or one address";
+        Problem::new("bad_network", format!("`{text}` is not a network"), hint)
+    })?;
+    // Trust is not a place for rounding: 10.0.0.1/8 may have meant one host or all of them.
+    match network.trunc() == network {
+        true => Ok(network),
+        false => {
+            let hint = format!("write \"{}\" for the network or \"{}\" for the host", network.trunc(), network.addr());
+            Err(Problem::new("bad_network", format!("`{text}` has address bits behind its prefix"), hint))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trusted_proxy_is_a_network_or_one_address() {
+        let good = |text| parse_network(text).unwrap().to_string();
+        assert_eq!(good("10.0.0.0/8"), "10.0.0.0/8");
+        assert_eq!(good("192.0.2.7"), "192.0.2.7/32");
+        assert_eq!(good("2001:db8::/32"), "2001:db8::/32");
+        assert_eq!(good("::1"), "::1/128");
+        for text in ["", "10.0.0.0/33", "10.0.0.1/8", "lan", "10.0.0.0/8,10.1.0.0/16"] {
+            assert_eq!(parse_network(text).unwrap_err().code, "bad_network", "{text}");
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! The walk through a configuration: each key is taken once, by its type; what nobody takes is unknown.
+//!
+//! A walk never stops at a mistake. It notes it, goes on with the default, and the result is thrown away at the end.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    document::{Document, Table},
+    mistake::{At, Mistake, Place, Problem},
+    quantity::Quantity,
+    unknown,
+    value::{Item, Value, Want},
+};
+
+/// Every table of the format.
+pub(crate) const TABLES: [&str; 8] = ["listen", "ask", "control", "acme", "storage", "proxy", "limits", "log"];
+
+/// What every override starts with.
+pub(crate) const PREFIX: &str = "NAMEGATE_EDGE__";
+
+/// Whether a walk may look at the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Disk {
+    /// Files that keys name are read and checked.
+    Look,
+    /// The text alone is judged.
+    Untouched,
+}
+
+/// One configuration being read.
+#[derive(Debug)]
+pub(crate) struct Walk {
+    pub(crate) disk: Disk,
+    pub(crate) file: String,
+    pub(crate) document: Document,
+    /// Overrides not taken yet.
+    pub(crate) variables: BTreeMap<String, String>,
+    /// Every key that was asked for: the format, as this version serves it.
+    pub(crate) known: Vec<(&'static str, &'static str)>,
+    mistakes: Vec<Mistake>,
+}
+
+impl Walk {
+    pub(crate) fn new(
+        file: &str,
+        text: &str,
+        environment: impl IntoIterator<Item = (String, String)>,
+        disk: Disk,
+    ) -> Self {
+        let mut document = Document::parse(file, text);
+        let mistakes = std::mem::take(&mut document.mistakes);
+        let variables = environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
+        Self { disk, file: file.to_owned(), document, variables, known: Vec::new(), mistakes }
+    }
+
+    /// The keys under one `[table]`; a table that is not there has none.
+    pub(crate) fn section(&mut self, name: &'static str) -> Section<'_> {
+        let table = self.document.tables.remove(name);
+        Section { walk: self, name, table }
+    }
+
+    /// Refuses a whole table of the contract that this version cannot serve.
+    pub(crate) fn unsupported_table(&mut self, name: &'static str, hint: &str) {
+        let problem = || Problem::new("unsupported", "is not supported by this version", hint);
+        if let Some(Table { place, .. }) = self.document.tables.remove(name) {
+            self.mistakes.push(At { key: name.to_owned(), place }.mistake(problem()));
+        }
+        let start = variable_name(name, "");
+        let is_below = |variable: &String| variable.starts_with(&start);
+        for variable in self.variables.keys().filter(|v| is_below(v)).cloned().collect::<Vec<_>>() {
+            self.variables.remove(&variable);
+            let place = Place::Environment { variable };
+            self.mistakes.push(At { key: name.to_owned(), place }.mistake(problem()));
+        }
+    }
+
+    /// Ends the walk: whatever was not taken is unknown.
+    pub(crate) fn finish(mut self) -> Vec<Mistake> {
+        unknown::find(&self).into_iter().for_each(|mistake| self.note(mistake));
+        self.mistakes
+    }
+
+    fn note(&mut self, mistake: Mistake) {
+        // A line that is no TOML has its mistake already; what recovery made of it is not the operator's word.
+        let is_echo = self.mistakes.iter().any(|known| known.code == "syntax" && on_one_line(known, &mistake));
+        if !is_echo {
+            self.mistakes.push(mistake);
+        }
+    }
+}
+
+fn on_one_line(a: &Mistake, b: &Mistake) -> bool {
+    match (&a.place, &b.place) {
+        (Place::File { line: a, .. }, Place::File { line: b, .. }) => a == b,
+        _ => false,
+    }
+}
+
+/// `NAMEGATE_EDGE__ASK__URL`.
+pub(crate) fn variable_name(table: &str, key: &str) -> String {
+    format!("{PREFIX}{}__{}", table.to_ascii_uppercase(), key.to_ascii_uppercase())
+}
+
+/// The keys of one table. What is left when it is dropped is unknown.
+pub(crate) struct Section<'w> {
+    walk: &'w mut Walk,
+    name: &'static str,
+    table: Option<Table>,
+}
+
+impl Drop for Section<'_> {
+    fn drop(&mut self) {
+        if let Some(table) = self.table.take() {
+            self.walk.document.tables.insert(self.name.to_owned(), table);
+        }
+    }
+}
+
+impl Section<'_> {
+    /// Whether files may be looked at.
+    pub(crate) fn disk(&self) -> Disk {
+        self.walk.disk
+    }
+
+    /// Notes a mistake of a key.
+    pub(crate) fn mistake(&mut self, at: &At, problem: Problem) {
+        self.walk.note(at.mistake(problem));
+    }
+
+    /// Where a key would stand that is not set: at the header of its table, or at the start of the file.
+    pub(crate) fn home(&self, key: &str) -> At {
+        let place = match &self.table {
+            Some(table) => table.place.clone(),
+            None => Place::File { file: self.walk.file.clone(), line: 1, column: 1 },
+        };
+        At { key: format!("{}.{key}", self.name), place }
+    }
+
+    /// Notes that a key without a default is not set.
+    pub(crate) fn missing(&mut self, key: &str, hint: String) {
+        if !self.walk.document.lossy && !self.table.as_ref().is_some_and(|table| table.broken) {
+            self.mistake(&self.home(key), Problem::new("missing", "is required", hint));
+        }
+    }
+
+    /// Refuses a key of the contract that this version cannot serve.
+    pub(crate) fn unsupported(&mut self, key: &'static str, hint: &str) {
+        if let Some((_, at)) = self.take(key, Want::String) {
+            self.mistake(&at, Problem::new("unsupported", "is not supported by this version", hint));
+        }
+        self.walk.known.pop_if(|known| *known == (self.name, key));
+    }
+
+    /// A switch.
+    pub(crate) fn boolean(&mut self, key: &'static str, default: bool) -> bool {
+        let Some((value, at)) = self.take(key, Want::Bool) else { return default };
+        match value {
+            Value::Bool(flag) => flag,
+            other => self.refuse(&at, Want::Bool, &other).unwrap_or(default),
+        }
+    }
+
+    /// A text that `check` gives its meaning. Answers `Err` when it was set wrongly and `Ok(None)` when it was not set.
+    pub(crate) fn text<T>(
+        &mut self,
+        key: &'static str,
+        check: impl FnOnce(&str) -> Result<T, Problem>,
+    ) -> Result<Option<(T, At)>, Noted> {
+        let Some((value, at)) = self.take(key, Want::String) else { return Ok(None) };
+        let found = self.check_text(&at, value, check).ok_or(Noted)?;
+        Ok(Some((found, at)))
+    }
+
+    /// A list of texts that `check` gives their meaning; only the good ones when some are wrong.
+    pub(crate) fn list<T>(
+        &mut self,
+        key: &'static str,
+        empty: Empty,
+        check: impl Fn(&str) -> Result<T, Problem>,
+    ) -> Option<Vec<(T, At)>> {
+        let (value, at) = self.take(key, Want::List)?;
+        let items = match value {
+            Value::List(items) => items,
+            other => return self.refuse(&at, Want::List, &other),
+        };
+        if let (Empty::Refused(hint), true) = (empty, items.is_empty()) {
+            self.mistake(&at, Problem::new("empty", "is empty", hint));
+        }
+        let mut good = Vec::with_capacity(items.len());
+        for item in items {
+            let at = At { key: at.key.clone(), place: item.place };
+            if let Some(found) = self.check_text(&at, item.value, &check) {
+                good.push((found, at));
+            }
+        }
+        Some(good)
+    }
+
+    /// A path: relative to the folder of the file when the file says it, to the working directory otherwise.
+    pub(crate) fn path(&mut self, key: &'static str) -> Result<Option<(PathBuf, At)>, Noted> {
+        let check = |text: &str| match text.is_empty() || text.contains('\0') {
+            true => Err(Problem::new("empty", "is not a path", "name a file or folder, or remove the key")),
+            false => Ok(PathBuf::from(text)),
+        };
+        let Some((path, at)) = self.text(key, check)? else { return Ok(None) };
+        let folder = Path::new(&self.walk.file).parent().filter(|_| matches!(at.place, Place::File { .. }));
+        let path = folder.map(|folder| folder.join(&path)).unwrap_or(path);
+        Ok(Some((path, at)))
+    }
+
+    /// A number with a unit and a range.
+    pub(crate) fn quantity<Q: Quantity>(&mut self, key: &'static str, range: (Q, Q), default: Q) -> Q {
+        let Some((value, at)) = self.take(key, Q::WANT) else { return default };
+        if !matches!(value, Value::Integer(_) | Value::String(_)) {
+            return self.refuse(&at, Q::WANT, &value).unwrap_or(default);
+        }
+        Q::read(&value).and_then(|quantity| quantity.within(range)).unwrap_or_else(|problem| {
+            self.mistake(&at, problem);
+            default
+        })
+    }
+
+    /// Takes a key: from its variable, else from the file.
+    fn take(&mut self, key: &'static str, want: Want) -> Option<(Value, At)> {
+        self.walk.known.push((self.name, key));
+        let in_file = self.table.as_mut().and_then(|table| table.entries.remove(key)).map(|entry| entry.item);
+        let variable = variable_name(self.name, key);
+        let item = match self.walk.variables.remove(&variable) {
+            Some(text) => Item::from_variable(&text, Place::Environment { variable }, want),
+            None => in_file?,
+        };
+        Some((item.value, At { key: format!("{}.{key}", self.name), place: item.place }))
+    }
+
+    fn check_text<T>(&mut self, at: &At, value: Value, check: impl FnOnce(&str) -> Result<T, Problem>) -> Option<T> {
+        let Value::String(text) = value else { return self.refuse(at, Want::String, &value) };
+        check(&text).map_err(|problem| self.mistake(at, problem)).ok()
+    }
+
+    fn refuse<T>(&mut self, at: &At, want: Want, value: &Value) -> Option<T> {
+        self.mistake(at, want.refuse(value));
+        None
+    }
+}
+
+/// Whether a list may be empty; if not, how to mend it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Empty {
+    Allowed,
+    Refused(&'static str),
+}
+
+/// A mistake stands in the list already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Noted;

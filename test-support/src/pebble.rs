@@ -169,7 +169,7 @@ fn start_dns(host: &Loopback, options: &PebbleOptions, directory: &Path) -> Daem
     command
         .args(["-dns01", &host.at(DNS_PORT).to_string()])
         .args(["-management", &host.at(DNS_MANAGEMENT_PORT).to_string()])
-        .args(["-defaultIPv4", &options.default_address.unwrap_or(host.ip()).to_string()])
+        .args(["-defaultIPv4", &options.default_address.unwrap_or_else(|| host.ip()).to_string()])
         .args(["-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", ""]);
     Daemon::spawn("pebble-challtestsrv", &mut command, &directory.join("dns.log"))
 }

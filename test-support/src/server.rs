@@ -15,11 +15,12 @@ use std::{
 };
 
 use http::{Request, Response};
-use hyper::{body::Incoming, service::service_fn};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::conn::auto::Builder,
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
 };
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -140,8 +141,10 @@ where
     H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Result<Response<Body>, Cut>> + Send + 'static,
 {
-    let builder = Builder::new(TokioExecutor::new());
-    let builder = if h2 { builder.http2_only() } else { builder.http1_only() };
-    let service = service_fn(move |request| handler(request));
-    builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await.map_err(io::Error::other)
+    let (stream, service) = (TokioIo::new(stream), service_fn(handler));
+    let served = match h2 {
+        true => http2::Builder::new(TokioExecutor::new()).serve_connection(stream, service).await,
+        false => http1::Builder::new().serve_connection(stream, service).with_upgrades().await,
+    };
+    served.map_err(io::Error::other)
 }

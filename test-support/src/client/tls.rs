@@ -1,6 +1,10 @@
 //! [`TlsClient`]: one handshake, and everything a test may want to know about it.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+};
 
 use http::{Request, Response};
 use rustls::{
@@ -22,14 +26,17 @@ use crate::{
     client::http::{Http, HttpError},
 };
 
-/// A rustls client. Sessions are remembered across its connections, as a browser's are.
+/// A rustls client. Sessions are remembered across its connections and those of its clones, as a browser's are; the
+/// functions that change it make a client that remembers none.
 #[derive(Debug, Clone)]
 pub struct TlsClient {
     roots: Option<Arc<RootCertStore>>,
     versions: Vec<&'static rustls::SupportedProtocolVersion>,
     alpn: Vec<Vec<u8>>,
     now: Option<u64>,
-    resumption: Resumption,
+    resumption: bool,
+    // One configuration for all connections: rustls resumes a session only under the very verifier that made it.
+    config: OnceLock<Arc<ClientConfig>>,
 }
 
 /// A finished handshake with its stream.
@@ -96,13 +103,15 @@ impl TlsClient {
             versions: rustls::ALL_VERSIONS.to_vec(),
             alpn: Vec::new(),
             now: None,
-            resumption: Resumption::in_memory_sessions(256),
+            resumption: true,
+            config: OnceLock::new(),
         }
     }
 
     /// Offers these application protocols.
     #[must_use]
     pub fn alpn(mut self, protocols: &[&str]) -> Self {
+        self.config = OnceLock::new();
         self.alpn = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         self
     }
@@ -110,6 +119,7 @@ impl TlsClient {
     /// Speaks TLS 1.2 only.
     #[must_use]
     pub fn only_tls12(mut self) -> Self {
+        self.config = OnceLock::new();
         self.versions = vec![&rustls::version::TLS12];
         self
     }
@@ -117,6 +127,7 @@ impl TlsClient {
     /// Speaks TLS 1.3 only.
     #[must_use]
     pub fn only_tls13(mut self) -> Self {
+        self.config = OnceLock::new();
         self.versions = vec![&rustls::version::TLS13];
         self
     }
@@ -124,19 +135,25 @@ impl TlsClient {
     /// Makes a full handshake each time.
     #[must_use]
     pub fn without_resumption(mut self) -> Self {
-        self.resumption = Resumption::disabled();
+        self.config = OnceLock::new();
+        self.resumption = false;
         self
     }
 
     /// Judges validity periods as of this moment (seconds since the epoch).
     #[must_use]
     pub fn at(mut self, unix_seconds: u64) -> Self {
+        self.config = OnceLock::new();
         self.now = Some(unix_seconds);
         self
     }
 
-    /// The rustls configuration, for a client of one's own. Sessions are shared with this client.
+    /// The rustls configuration, for a client of one's own.
     pub fn config(&self) -> Arc<ClientConfig> {
+        Arc::clone(self.config.get_or_init(|| Arc::new(self.build())))
+    }
+
+    fn build(&self) -> ClientConfig {
         let builder = ClientConfig::builder_with_details(provider(), Arc::new(Now(self.now)))
             .with_protocol_versions(&self.versions)
             .unwrap();
@@ -145,8 +162,11 @@ impl TlsClient {
             None => builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone::new())).with_no_client_auth(),
         };
         config.alpn_protocols.clone_from(&self.alpn);
-        config.resumption = self.resumption.clone();
-        Arc::new(config)
+        config.resumption = match self.resumption {
+            true => Resumption::in_memory_sessions(1024),
+            false => Resumption::disabled(),
+        };
+        config
     }
 
     /// Connects and shakes hands.

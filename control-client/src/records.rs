@@ -50,7 +50,8 @@ impl Records {
     pub(crate) fn open(settings: &GateSettings, clock: SharedClock, metrics: RecordMetrics) -> io::Result<Self> {
         let limits = &settings.limits;
         let folder = Folder::new(&settings.answers, limits.answer_bytes);
-        let index = Arc::new(Index::new(folder.names()?, metrics.count.clone()));
+        let index = Arc::new(Index::new(metrics.count.clone()));
+        folder.list(&mut |name| index.note(name))?;
         let keep = limits.stale + REWRITE_AFTER;
         let sweep = writer::Sweep { clock, keep, next: Timestamp::EPOCH };
         let queue = writer::start(folder.clone(), Arc::clone(&index), metrics.clone(), sweep, limits.record_queue)?;

@@ -56,13 +56,15 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// With the names that have a file.
-    pub(super) fn new(names: Vec<String>, count: IntGauge) -> Self {
-        let hasher = RandomState::new();
-        let kept: HashMap<_, _> = names.iter().map(|name| (hasher.hash_one(name.as_str()), Kept::Unread)).collect();
-        let index = Self { kept: Mutex::new(kept), hasher, count };
-        index.counted(index.len());
-        index
+    pub(super) fn new(count: IntGauge) -> Self {
+        Self { kept: Mutex::default(), hasher: RandomState::new(), count }
+    }
+
+    /// Notes that a name has a file, by the name of the file: nothing is known of what is in it.
+    pub(super) fn note(&self, name: &str) {
+        let mut all = self.kept.lock();
+        all.insert(self.hasher.hash_one(name), Kept::Unread);
+        self.counted(all.len());
     }
 
     pub(super) fn find(&self, name: &Hostname) -> Option<Kept> {

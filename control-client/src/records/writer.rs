@@ -67,8 +67,8 @@ pub(super) fn start(
 impl Writer {
     fn run(mut self, queue: &Receiver<Op>) {
         for op in queue {
-            self.act(op);
             self.sweep_if_due();
+            self.act(op);
         }
     }
 

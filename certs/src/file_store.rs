@@ -26,6 +26,7 @@ use tokio::sync::Semaphore;
 
 pub(crate) use self::{
     certificates::to_json,
+    disk::read as read_bounded,
     layout::{certificate_key, safe},
 };
 use self::{disk::Staging, metrics::Metrics, scan::Walk};

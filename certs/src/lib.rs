@@ -14,6 +14,7 @@ mod failures;
 mod file_store;
 #[cfg(test)]
 mod fixture;
+mod import;
 mod internal;
 mod issuer;
 mod jitter;
@@ -27,6 +28,7 @@ pub use acme::{AcmeError, AcmeIssuer, ExternalAccount, HttpError, ORDER_TIMEOUT,
 pub use challenges::{Challenges, Guard, OfferError};
 pub use failures::{Attempt, Failure, Fault};
 pub use file_store::{FileStore, OpenError};
+pub use import::{ImportError, ImportReport, ImportSource, SkipReason, Skipped, UnknownSource, import};
 pub use internal::{InternalCa, InternalCaError};
 pub use issuer::{ChallengeKind, IssueError, Issued, Issuer, IssuerKey, OrderLimit, Progress, RenewalHint};
 pub use leaf::{Leaf, LeafError};

@@ -87,7 +87,7 @@ fn clear_abandoned(parent: &Path) {
 }
 
 /// Reads a file of at most `limit` bytes; `None` when there is none.
-pub(super) fn read(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
     match File::open(path) {
         Ok(file) => read_all(file, limit).map(Some),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -229,15 +229,35 @@ mod tests {
             ("http://a.test/ask?domain&domains=1", "http://a.test/ask?domains=1&domain=shop.example"),
         ];
         for (url, question) in CASES {
-            let settings = GateSettings {
-                url: url.parse().unwrap(),
-                timeout: Duration::from_secs(1),
-                default_origin: None,
-                answers: "answers".into(),
-                limits: crate::GateLimits::default(),
-            };
-            let endpoint = Endpoint::new(&settings).unwrap();
+            let endpoint = Endpoint::new(&settings(url)).unwrap();
             assert_eq!(endpoint.question(&"shop.example".parse().unwrap()).as_str(), *question);
+        }
+    }
+
+    #[test]
+    fn an_endpoint_is_http_or_https() {
+        assert!(
+            matches!(Endpoint::new(&settings("ftp://a.test/ask")), Err(GateError::Scheme(scheme)) if scheme == "ftp")
+        );
+    }
+
+    #[tokio::test]
+    async fn an_error_never_prints_the_url_with_its_token() {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let endpoint = Endpoint::new(&settings(&format!("http://127.0.0.1:{port}/ask?key=secret"))).unwrap();
+        let error = endpoint.ask(&"shop.example".parse().unwrap()).await.unwrap_err();
+        assert_eq!(error.kind(), "connect");
+        let (chain, debug) = (telemetry::chain(&error).to_string(), format!("{error:?}"));
+        assert!(!chain.contains("secret") && !debug.contains("secret"), "{chain} {debug}");
+    }
+
+    fn settings(url: &str) -> GateSettings {
+        GateSettings {
+            url: url.parse().unwrap(),
+            timeout: Duration::from_secs(1),
+            default_origin: None,
+            answers: "answers".into(),
+            limits: crate::GateLimits::default(),
         }
     }
 }

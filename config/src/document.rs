@@ -45,7 +45,11 @@ impl Document {
         let (legible, mut errors) = drop_lines_without_value(&lines);
         let (root, others) = DeTable::parse_recoverable(&legible);
         errors.extend(others);
-        let mistakes = errors.iter().map(|error| syntax_mistake(&lines, error)).collect();
+        let mut mistakes: Vec<_> =
+            errors.iter().take(MAX_SYNTAX_MISTAKES).map(|error| syntax_mistake(&lines, error)).collect();
+        if let Some(error) = errors.get(MAX_SYNTAX_MISTAKES) {
+            mistakes.push(more_syntax_mistakes(&lines, error, errors.len() - MAX_SYNTAX_MISTAKES));
+        }
         let lossy = errors.iter().any(|error| !keeps_its_key(error.message()));
         let mut document = Self { tables: BTreeMap::new(), strays: Vec::new(), mistakes, lossy };
         for (name, value) in root.get_ref() {
@@ -116,6 +120,14 @@ fn read_entries(lines: &Lines<'_>, entries: &DeTable<'_>) -> BTreeMap<String, En
             (key.get_ref().to_string(), entry)
         })
         .collect()
+}
+
+/// After so many lines that are no TOML, the file is of another kind, and each further one would say the same.
+const MAX_SYNTAX_MISTAKES: usize = 100;
+
+fn more_syntax_mistakes(lines: &Lines<'_>, error: &toml::de::Error, count: usize) -> Mistake {
+    let problem = Problem::new("syntax", format!("{count} more syntax mistakes"), "is this file TOML?");
+    At { key: String::new(), place: lines.place(&error.span().unwrap_or(0..0)) }.mistake(problem)
 }
 
 fn syntax_mistake(lines: &Lines<'_>, error: &toml::de::Error) -> Mistake {

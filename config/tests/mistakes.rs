@@ -302,6 +302,14 @@ fn a_mistake_keeps_to_its_line_and_to_a_bounded_length() {
 }
 
 #[test]
+fn a_file_that_is_no_toml_gets_a_bounded_answer() {
+    for line in ["a = b\n", "hello world\n", "[x\n", "{\n", "\"\n", "a = [\n"] {
+        let mistakes = check(&line.repeat(20_000)).unwrap_err();
+        assert!(mistakes.count() <= 200, "{line:?}: {}", mistakes.count());
+    }
+}
+
+#[test]
 fn mistakes_are_data_for_programs() {
     let mistakes = parse("edge.toml", "", [("NAMEGATE_EDGE__ASK".to_owned(), String::new())]).unwrap_err();
     let json = serde_json::to_value(&mistakes).unwrap();

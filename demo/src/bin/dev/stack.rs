@@ -24,8 +24,9 @@ pub(crate) struct Stack {
 
 impl Stack {
     pub(crate) async fn start(ports: &Ports) -> anyhow::Result<Self> {
-        let folder = Path::new(FOLDER);
-        empty(folder)?;
+        empty(Path::new(FOLDER))?;
+        // Absolute, so that the configuration means the same wherever it is read from.
+        let folder = &Path::new(FOLDER).canonicalize()?;
         println!("dev: starting the demo SaaS");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, ports.demo)).await?;
         let saas = tokio::spawn(demo::serve(listener));

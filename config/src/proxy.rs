@@ -20,7 +20,7 @@ pub struct Proxy {
     pub allow_private_origins: bool,
     /// Peers whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// PEM file of the roots to trust *beside* the system's when talking to https origins.
+    /// PEM file of the roots to trust *instead of* the system's when talking to https origins.
     pub origin_ca_root: Option<PathBuf>,
 }
 

@@ -19,7 +19,7 @@ impl Dev {
         let mut dev = Self::launch(ports);
         let mut ended = None;
         let lines = wait::until("dev prints its last line", async || {
-            ended = ended.or(dev.child.try_wait().unwrap());
+            ended = dev.child.try_wait().unwrap();
             let text = dev.printed();
             (ended.is_some() || text.contains("https://stranger.test")).then_some(text)
         });
@@ -71,7 +71,7 @@ impl Dev {
 /// Ports of 127.0.0.1 that were free a moment ago; `dev` takes them as a user's choice.
 fn free_ports() -> [u16; 4] {
     let listeners: [TcpListener; 4] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-    std::array::from_fn(|at| listeners[at].local_addr().unwrap().port())
+    listeners.each_ref().map(|listener| listener.local_addr().unwrap().port())
 }
 
 fn commands(text: &str) -> Vec<&str> {

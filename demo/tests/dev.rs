@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "clippy knows only functions marked as tests; their fixtures are tests too")]
 
-use std::{net::TcpListener, path::Path, process::Stdio};
+use std::{future::ready, net::TcpListener, path::Path, process::Stdio};
 
 use test_support::wait;
 use tokio::process::{Child, Command};
@@ -18,10 +18,10 @@ impl Dev {
         let ports = free_ports();
         let mut dev = Self::launch(ports);
         let mut ended = None;
-        let lines = wait::until("dev prints its last line", async || {
+        let lines = wait::until("dev prints its last line", || {
             ended = dev.child.try_wait().unwrap();
             let text = dev.printed();
-            (ended.is_some() || text.contains("https://stranger.test")).then_some(text)
+            ready((ended.is_some() || text.contains("https://stranger.test")).then_some(text))
         });
         let text = lines.await;
         assert!(ended.is_none(), "dev ended: {text}");

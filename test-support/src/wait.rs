@@ -1,6 +1,6 @@
 //! Waiting for a fact instead of for a time.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
@@ -10,7 +10,13 @@ pub const LIMIT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Looks until there is something to see, and panics with `what` when [`LIMIT`] has passed.
-pub async fn until<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+///
+/// Not an `AsyncFnMut`, whose future a spawned task could not hold; a look that changes what it captures returns
+/// [`std::future::ready`].
+pub async fn until<T, F>(what: &str, look: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
     match within(LIMIT, look).await {
         Some(seen) => seen,
         None => panic!("waited {LIMIT:?} in vain until {what}"),
@@ -18,7 +24,10 @@ pub async fn until<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
 }
 
 /// Looks until there is something to see, at most for `limit`.
-pub async fn within<T>(limit: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
+pub async fn within<T, F>(limit: Duration, mut look: impl FnMut() -> F) -> Option<T>
+where
+    F: Future<Output = Option<T>>,
+{
     let deadline = Instant::now() + limit;
     loop {
         if let Some(seen) = look().await {

@@ -66,7 +66,7 @@ struct Inner {
     default_origin: Option<Origin>,
     limits: GateLimits,
     clock: SharedClock,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
     /// Source of jitter; it need not be unpredictable.
     jitter: RandomState,
     errors: Sampler,
@@ -83,8 +83,30 @@ impl Gate {
         let endpoint = Endpoint::new(&settings)?;
         let metrics = Metrics::new(registry)?;
         let records = Records::open(&settings, Arc::clone(&clock), metrics.records.clone())?;
+        Ok(Self::assemble(endpoint, records, settings, clock, Arc::new(metrics)))
+    }
+
+    /// A gate under other settings, with the same clock, metrics and last answers. Its memory is empty: what the old
+    /// settings led to is asked anew. Questions in flight end at the gate that they began at.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), but for the metrics.
+    pub fn reconfigured(&self, settings: GateSettings) -> Result<Self, GateError> {
+        let endpoint = Endpoint::new(&settings)?;
+        let records = self.0.records.reconfigured(&settings)?;
+        let (clock, metrics) = (Arc::clone(&self.0.clock), Arc::clone(&self.0.metrics));
+        Ok(Self::assemble(endpoint, records, settings, clock, metrics))
+    }
+
+    fn assemble(
+        endpoint: Endpoint,
+        records: Records,
+        settings: GateSettings,
+        clock: SharedClock,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let GateSettings { default_origin, limits, .. } = settings;
-        Ok(Self(Arc::new(Inner {
+        Self(Arc::new(Inner {
             endpoint,
             flights: Flights::new(limits.questions_in_flight),
             memory: Memory::new(limits.cache_bytes),
@@ -96,7 +118,7 @@ impl Gate {
             jitter: RandomState::new(),
             errors: Sampler::default(),
             refusals: Sampler::default(),
-        })))
+        }))
     }
 
     /// May this name be served? From memory when it can say; else by a question that all who need it share. Dropping

@@ -8,7 +8,10 @@ use std::{
     io::{self, ErrorKind, Read, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use clock::Timestamp;
@@ -19,8 +22,8 @@ use serde::{Deserialize, Serialize};
 const SUFFIX: &str = ".json";
 /// Longest file name on every file system that matters. The longest hostname fits only without the suffix.
 const MAX_FILE_NAME: usize = 255;
-/// Start of the name of a file that is being written.
-const TEMPORARY: &str = ".new-";
+/// How many folder values this process has made.
+static FOLDERS: AtomicU64 = AtomicU64::new(0);
 
 /// A last answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,13 +60,21 @@ pub(super) struct Folder {
     path: Arc<Path>,
     /// Longest file that is read.
     max_file: u64,
+    /// Name of a file that is being written. Every folder value has its own, since two gates of a process, and two
+    /// processes while an upgrade hands over, share the place.
+    temporary: Arc<str>,
 }
 
 impl Folder {
     /// `answer_bytes` is the longest answer; its escaped form may be six times as long.
     pub(super) fn new(path: &Path, answer_bytes: usize) -> Self {
         let max_file = answer_bytes.saturating_mul(6).saturating_add(1024);
-        Self { path: path.into(), max_file: u64::try_from(max_file).unwrap_or(u64::MAX) }
+        let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
+        Self {
+            path: path.into(),
+            max_file: u64::try_from(max_file).unwrap_or(u64::MAX),
+            temporary: format!(".new-{}-{number}", std::process::id()).into(),
+        }
     }
 
     /// The file of a name.
@@ -105,8 +116,7 @@ impl Folder {
         let path = self.path(name);
         let folder = path.parent().unwrap_or(&self.path);
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        // One writer a process; two processes share the folder while an upgrade hands over.
-        let temporary = folder.join(format!("{TEMPORARY}{}", std::process::id()));
+        let temporary = folder.join(&*self.temporary);
         let _ = fs::remove_file(&temporary);
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
         file.write_all(&serde_json::to_vec(record)?)?;

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
+    sync::Arc,
     time::Duration,
 };
 
@@ -24,7 +25,9 @@ pub(super) enum Kept {
         content: u64,
         /// When its answer was given.
         written: Timestamp,
-        /// The lowest generation that may replace it.
+        /// Which endpoint its answer came from.
+        source: u64,
+        /// The lowest generation of that endpoint that may replace it.
         generation: u64,
     },
 }
@@ -49,15 +52,18 @@ impl Kept {
 
 /// The index. Keyed by a hash under a secret of this process: 16 bytes a name less than the name itself, and two names
 /// that meet (which nobody outside can arrange) cost one look at the disk too many, never a wrong answer.
+///
+/// Clones are handles to the same one.
+#[derive(Clone)]
 pub(super) struct Index {
-    kept: Mutex<HashMap<u64, Kept>>,
+    kept: Arc<Mutex<HashMap<u64, Kept>>>,
     hasher: RandomState,
     count: IntGauge,
 }
 
 impl Index {
     pub(super) fn new(count: IntGauge) -> Self {
-        Self { kept: Mutex::default(), hasher: RandomState::new(), count }
+        Self { kept: Arc::default(), hasher: RandomState::new(), count }
     }
 
     /// Notes that a name has a file, by the name of the file: nothing is known of what is in it.

@@ -2,10 +2,7 @@
 
 use std::{
     io,
-    sync::{
-        Arc,
-        mpsc::{Receiver, SyncSender, sync_channel},
-    },
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
     time::Duration,
 };
 
@@ -44,7 +41,7 @@ pub(super) struct Sweep {
 
 struct Writer {
     folder: Folder,
-    index: Arc<Index>,
+    index: Index,
     metrics: RecordMetrics,
     sweep: Sweep,
     reports: Sampler,
@@ -53,7 +50,7 @@ struct Writer {
 /// Starts the thread and gives its queue.
 pub(super) fn start(
     folder: Folder,
-    index: Arc<Index>,
+    index: Index,
     metrics: RecordMetrics,
     sweep: Sweep,
     queue: usize,

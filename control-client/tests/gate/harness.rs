@@ -79,6 +79,12 @@ impl Edge {
         self
     }
 
+    /// The same process with other settings.
+    pub(crate) fn reconfigure(&mut self, change: impl FnOnce(&mut GateSettings)) {
+        change(&mut self.settings);
+        self.gate = self.gate.reconfigured(self.settings.clone()).unwrap();
+    }
+
     /// All series as text.
     pub(crate) fn metrics(&self) -> String {
         let mut text = Vec::new();

@@ -175,6 +175,28 @@ async fn an_endpoint_that_allows_everything_does_not_fill_the_disk() {
     assert_eq!(edge.metric("records_dropped_total{reason=\"limit\"}"), 7);
 }
 
+#[tokio::test]
+async fn a_reload_asks_anew_and_keeps_last_answers_and_counters() {
+    let mut edge = edge(json(r#"{"generation":5}"#)).await;
+    edge.admit(KNOWN).await.unwrap();
+    edge.gate.flush().await;
+    edge.reconfigure(|settings| settings.default_origin = Some("http://new.example".parse().unwrap()));
+    edge.endpoint.say(json(r#"{"generation":4}"#));
+    let admitted = edge.admit(KNOWN).await.unwrap();
+    assert_eq!((admitted.freshness, admitted.site.generation), (Freshness::Stale, 5));
+    assert_eq!(admitted.site.origin.as_ref().unwrap().authority(), "new.example");
+    let (allowed, outdated) = ("questions_total{result=\"allow\"}", "questions_total{result=\"outdated\"}");
+    assert_eq!((edge.metric(allowed), edge.metric(outdated)), (1, 1));
+
+    edge.reconfigure(|settings| settings.url.set_path("/other"));
+    assert_eq!(edge.state(KNOWN).await, Ok(Freshness::Fresh), "another endpoint counts for itself");
+    edge.gate.flush().await;
+    edge.endpoint.say(Say::Status(404));
+    edge.reconfigure(|settings| settings.limits.stale = DAY);
+    assert_eq!(edge.state(KNOWN).await, Err(Refusal::Denied));
+    assert!(edge.files().await.is_empty());
+}
+
 fn edge_now(edge: &Edge) -> clock::Timestamp {
     clock::Clock::now(&edge.clock)
 }

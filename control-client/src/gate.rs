@@ -1,10 +1,10 @@
 //! [`Gate`]: memory, then one question for all who wait, then what the answer changes.
 
+mod error;
 mod explain;
 
 use std::{
     hash::{BuildHasher, RandomState},
-    io,
     sync::Arc,
     time::Duration,
 };
@@ -16,7 +16,10 @@ use prometheus::Registry;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-pub use self::explain::{Explanation, Source};
+pub use self::{
+    error::GateError,
+    explain::{Explanation, Source},
+};
 use crate::{
     Admitted, Freshness, GateSettings, Origin, Refusal, Site,
     ask::{Answer, AskError, Endpoint},
@@ -32,27 +35,6 @@ use crate::{
 const TTL_BOUNDS: (u64, u64) = (1, 3600);
 
 type Outcome = Result<Admitted, Refusal>;
-
-/// The gate could not be set up.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum GateError {
-    /// The HTTP client.
-    #[error("the HTTP client for the ask endpoint cannot be set up")]
-    Client(#[source] reqwest::Error),
-    /// The metrics are registered already.
-    #[error("the metrics of the gate cannot be registered")]
-    Metrics(#[from] prometheus::Error),
-    /// The folder of last answers cannot be listed, or its writer not started.
-    #[error("the last answers cannot be opened")]
-    Records(#[from] io::Error),
-    /// Something else than http or https.
-    #[error("`{0}` is no scheme for an ask endpoint; http and https are")]
-    Scheme(String),
-    /// No trusted certificates on this machine, or no TLS.
-    #[error("TLS to the ask endpoint cannot be set up")]
-    Tls(#[source] rustls::Error),
-}
 
 /// The gate. Clones are handles to the same one.
 #[derive(Clone)]

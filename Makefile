@@ -11,6 +11,7 @@ help: ## this list
 
 dev: ## the whole product in this terminal: local CA, demo SaaS, edge; prints the curl to type
 	@scripts/tools.sh build pebble
+	@echo "building (some minutes the first time)"
 	@$(CARGO) build --quiet --package edge --package demo --bins
 	@exec $(TARGET)/debug/dev
 

@@ -60,6 +60,12 @@ impl EdgeProcess {
     /// Starts the binary without waiting for anything.
     pub fn launch(&mut self) {
         let mut command = Command::new(binary::find());
+        // Settings in the caller's own environment would win over the file.
+        let foreign =
+            std::env::vars_os().map(|(key, _)| key).filter(|key| key.to_string_lossy().starts_with("NAMEGATE_EDGE__"));
+        foreign.for_each(|key| {
+            command.env_remove(key);
+        });
         command.args(["run", "--config"]).arg(self.config_path());
         command.envs(self.options.env.iter().map(|(key, value)| (key.as_str(), value.as_str())));
         self.daemon = Some(Daemon::spawn("namegate-edge", &mut command, &self.log_path()));

@@ -3,12 +3,16 @@
 mod bad;
 mod routes;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
 
 use crate::{Ca, Loopback, latch::Latch, server::Server};
 
@@ -88,6 +92,7 @@ pub struct Origin {
     http: Server,
     https: Server,
     root: String,
+    directory: TempDir,
 }
 
 impl Origin {
@@ -105,7 +110,9 @@ impl Origin {
             let tls = identity.server(&["h2", "http/1.1"]);
             Server::start(host.at(0), Some(tls), move |request| routes::answer(Arc::clone(&state), request, true)).await
         };
-        Self { state, http, https, root: ca.root_pem() }
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("root.pem"), ca.root_pem()).unwrap();
+        Self { state, http, https, root: ca.root_pem(), directory }
     }
 
     /// `http://address:port`.
@@ -126,6 +133,11 @@ impl Origin {
     /// The root of its own certificate.
     pub fn root_pem(&self) -> &str {
         &self.root
+    }
+
+    /// A file with the root of its own certificate.
+    pub fn root_pem_path(&self) -> PathBuf {
+        self.directory.path().join("root.pem")
     }
 
     /// Connections accepted so far, on both listeners.

@@ -91,6 +91,13 @@ impl EdgeOptions {
         self
     }
 
+    /// Believes the certificate of this origin's TLS listener.
+    #[must_use]
+    pub fn trust_origin(mut self, origin: &Origin) -> Self {
+        self.put("proxy", "origin_ca_root", origin.root_pem_path().display().to_string().into());
+        self
+    }
+
     /// Keeps certificates in this folder instead of one of its own.
     #[must_use]
     pub fn storage(mut self, path: impl Into<PathBuf>) -> Self {

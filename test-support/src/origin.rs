@@ -4,6 +4,7 @@ mod bad;
 mod routes;
 
 use std::{
+    net::{Ipv6Addr, SocketAddr},
     path::PathBuf,
     sync::{
         Arc,
@@ -11,6 +12,7 @@ use std::{
     },
 };
 
+use rustls::ServerConfig;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
@@ -91,6 +93,7 @@ pub struct Origin {
     state: Arc<State>,
     http: Server,
     https: Server,
+    https_h1: Server,
     root: String,
     directory: TempDir,
 }
@@ -98,21 +101,24 @@ pub struct Origin {
 impl Origin {
     /// Starts it on `host`.
     pub async fn start(host: &Loopback) -> Self {
+        Self::listen(host.at(0)).await
+    }
+
+    /// Starts it on `[::1]`.
+    pub async fn start_ipv6() -> Self {
+        Self::listen(SocketAddr::from((Ipv6Addr::LOCALHOST, 0))).await
+    }
+
+    async fn listen(address: SocketAddr) -> Self {
         let state = Arc::new(State::default());
         let ca = Ca::new("Namegate test origin root");
-        let identity = ca.issue(&["localhost", "origin.test", &host.ip().to_string()]);
-        let http = {
-            let state = Arc::clone(&state);
-            Server::start(host.at(0), None, move |request| routes::answer(Arc::clone(&state), request, false)).await
-        };
-        let https = {
-            let state = Arc::clone(&state);
-            let tls = identity.server(&["h2", "http/1.1"]);
-            Server::start(host.at(0), Some(tls), move |request| routes::answer(Arc::clone(&state), request, true)).await
-        };
+        let identity = ca.issue(&["localhost", "origin.test", &address.ip().to_string()]);
+        let http = serve(&state, address, None).await;
+        let https = serve(&state, address, Some(identity.server(&["h2", "http/1.1"]))).await;
+        let https_h1 = serve(&state, address, Some(identity.server(&["http/1.1"]))).await;
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("root.pem"), ca.root_pem()).unwrap();
-        Self { state, http, https, root: ca.root_pem(), directory }
+        Self { state, http, https, https_h1, root: ca.root_pem(), directory }
     }
 
     /// `http://address:port`.
@@ -123,6 +129,11 @@ impl Origin {
     /// `https://address:port`; the certificate is good for the address.
     pub fn tls_url(&self) -> String {
         format!("https://{}", self.https.address)
+    }
+
+    /// `https://address:port` of a listener that knows no HTTP/2.
+    pub fn tls_h1_url(&self) -> String {
+        format!("https://{}", self.https_h1.address)
     }
 
     /// `address:port` of the plain listener: the authority that it is reached by.
@@ -140,9 +151,9 @@ impl Origin {
         self.directory.path().join("root.pem")
     }
 
-    /// Connections accepted so far, on both listeners.
+    /// Connections accepted so far, on all listeners.
     pub fn connections(&self) -> usize {
-        self.http.connections() + self.https.connections()
+        self.http.connections() + self.https.connections() + self.https_h1.connections()
     }
 
     /// Requests received so far.
@@ -169,5 +180,11 @@ impl Origin {
     pub async fn stop(&mut self) {
         self.http.stop().await;
         self.https.stop().await;
+        self.https_h1.stop().await;
     }
+}
+
+async fn serve(state: &Arc<State>, address: SocketAddr, tls: Option<Arc<ServerConfig>>) -> Server {
+    let (state, over_tls) = (Arc::clone(state), tls.is_some());
+    Server::start(address, tls, move |request| routes::answer(Arc::clone(&state), request, over_tls)).await
 }

@@ -141,3 +141,13 @@ async fn a_stopped_origin_refuses() {
     it.origin.stop().await;
     assert!(matches!(web::get(&it.url("/")).await, Err(web::HttpError::Connect(_))));
 }
+
+#[tokio::test]
+async fn it_lives_on_ipv6_and_without_http2_too() {
+    let origin = Origin::start_ipv6().await;
+    assert!(origin.url().starts_with("http://[::1]:"));
+    assert_eq!(web::get(&origin.url()).await.unwrap().status(), 200);
+    let address = origin.tls_h1_url().trim_start_matches("https://").parse().unwrap();
+    let client = TlsClient::trusting(origin.root_pem()).alpn(&["h2", "http/1.1"]);
+    assert_eq!(client.visit(address, "localhost").await.unwrap().alpn.as_deref(), Some("http/1.1"));
+}

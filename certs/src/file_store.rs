@@ -210,7 +210,7 @@ impl Store for FileStore {
     }
 
     async fn scan(&self, visit: &mut (dyn FnMut(Vec<Scanned>) -> bool + Send)) -> Result<(), StoreError> {
-        let mut walk = self.run("scan", |disk| Walk::start(disk)).await?;
+        let mut walk = self.run("scan", Walk::start).await?;
         loop {
             let (next, piece) = self.run("scan", move |disk| Ok(walk.next_piece(disk))).await?;
             let Some(next) = next else { return Ok(()) };

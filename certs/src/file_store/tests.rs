@@ -254,6 +254,19 @@ async fn what_could_not_be_loaded_is_not_saved() {
 }
 
 #[tokio::test]
+async fn saving_mends_what_was_broken() {
+    let bundle = Authority::new().bundle(&["a.example.com"]);
+    for broken in [CRT, "certificates/ca.test-directory/a.example.com"] {
+        let bench = Bench::new();
+        bench.put(broken, "broken");
+        bench.store.save(&name("a.example.com"), &bundle).await.unwrap();
+        assert!(bench.store.load(&name("a.example.com")).await.unwrap().is_some());
+        let ours = fs::read_dir(bench.path("namegate/staging")).unwrap().next().unwrap().unwrap();
+        assert_eq!(fs::read_dir(ours.path()).unwrap().count(), 0, "{broken}");
+    }
+}
+
+#[tokio::test]
 async fn a_crash_before_the_rename_leaves_the_old_certificate() {
     let bench = Bench::new();
     let authority = Authority::new();
@@ -309,4 +322,40 @@ async fn writers_of_one_name_leave_one_whole_entry() {
     }
     assert!(bench.store.load(&name("a.example.com")).await.unwrap().is_some());
     assert_eq!(fs::read_dir(bench.path("certificates/ca.test-directory")).unwrap().count(), 1);
+}
+
+/// Not a promise but a figure: `cargo nextest run -p certs --run-ignored only cost_of --no-capture`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "prints a figure"]
+async fn cost_of_saves_and_loads() {
+    const NAMES: u32 = 160;
+    let bench = Bench::new();
+    let authority = Authority::new();
+    let bundles: Vec<(Hostname, Bundle)> =
+        (0..NAMES).map(|n| format!("n{n}.example.com")).map(|text| (name(&text), authority.bundle(&[&text]))).collect();
+    for round in ["new", "replaced"] {
+        let started = tokio::time::Instant::now();
+        for (name, bundle) in &bundles {
+            bench.store.save(name, bundle).await.unwrap();
+        }
+        println!("save, {round}: {:?} each", started.elapsed() / NAMES);
+    }
+    let started = tokio::time::Instant::now();
+    for (name, _) in &bundles {
+        bench.store.load(name).await.unwrap().unwrap();
+    }
+    println!("load: {:?} each", started.elapsed() / NAMES);
+    let started = tokio::time::Instant::now();
+    let lanes = bundles.chunks(10).map(|lane| {
+        let (store, lane) = (bench.store.clone(), lane.to_vec());
+        tokio::spawn(async move {
+            for (name, bundle) in &lane {
+                store.save(name, bundle).await.unwrap();
+            }
+        })
+    });
+    for lane in lanes.collect::<Vec<_>>() {
+        lane.await.unwrap();
+    }
+    println!("save, 16 at a time: {:?} each", started.elapsed() / NAMES);
 }

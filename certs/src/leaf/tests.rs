@@ -100,6 +100,24 @@ fn an_ecdsa_chain_of_two_weighs_less_than_8_kib() {
     assert!((1024..8192).contains(&leaf.weight()), "{} bytes", leaf.weight());
 }
 
+/// Not a promise but a figure: `cargo nextest run -p certs --run-ignored only memory_of --no-capture`.
+#[test]
+#[ignore = "prints a figure"]
+fn memory_of_2_000_leaves() {
+    let authority = Authority::new();
+    let bundles: Vec<Bundle> = (0..2_000).map(|n| authority.bundle(&[&format!("n{n}.example.com")])).collect();
+    let before = resident_kib();
+    let leaves: Vec<Leaf> = bundles.iter().map(|bundle| Leaf::parse(bundle).unwrap()).collect();
+    let each = (resident_kib() - before) * 1024 / 2_000;
+    println!("{each} bytes resident each, weighed as {}", leaves[0].weight());
+}
+
+fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
 /// `openssl ecparam -name prime256v1 -genkey`, the form in which CertMagic writes its keys.
 const SEC1_KEY: &str = "\
 -----BEGIN EC PARAMETERS-----

@@ -64,10 +64,10 @@ async fn a_scan_goes_in_pieces_and_ends_when_told() {
     assert_eq!(pieces, 1);
 }
 
-/// Not a promise but a figure, printed: `cargo nextest run -p certs --release --run-ignored only scan_cost --no-capture`.
+/// Not a promise but a figure, printed: `cargo nextest run -p certs --run-ignored only cost_of --no-capture`.
 #[tokio::test]
 #[ignore = "prints a figure"]
-async fn scan_cost_of_20_000_entries() {
+async fn cost_of_20_000_entries() {
     let bench = Bench::new();
     let bundle = Authority::new().bundle(&["a.example.com"]);
     for number in 0..20_000 {

@@ -155,6 +155,11 @@ impl AcmeIssuer {
             None => wish.place().await?,
         };
         let error = match placed.complete(first).await {
+            // A finished order was left in the journal: it is the one that is to be replaced now.
+            Ok(bundle) if wish.replaces.is_some_and(|old| old.chain_pem == bundle.chain_pem) => {
+                self.journal.remove(wish.name).await?;
+                return wish.place().await?.complete(first).await;
+            }
             Ok(bundle) => return Ok(bundle),
             Err(error) => error,
         };

@@ -227,7 +227,7 @@ mod tests {
         assert_eq!(slots.waiting(), 1);
         assert!(slots.try_renewal().is_some());
         drop(held.pop());
-        fourth.await.unwrap();
+        drop(fourth.await.unwrap());
         assert_eq!(slots.waiting(), 0);
     }
 

@@ -159,6 +159,16 @@ impl Failure {
         }
     }
 
+    /// How many authorizations failed within the hour before `now`.
+    pub(crate) fn authorizations_since(&self, now: Timestamp) -> usize {
+        self.authorizations.iter().filter(|at| now.since(**at) < AUTHORIZATION_WINDOW).count()
+    }
+
+    /// Whether one more attempt fits into the hour's budget when `spent` authorizations failed already.
+    pub(crate) fn allows(spent: usize) -> bool {
+        spent + AUTHORIZATIONS_PER_ATTEMPT <= AUTHORIZATIONS
+    }
+
     /// The record after one more failure.
     #[must_use]
     pub fn after(mut self, name: &Hostname, attempts: Vec<Attempt>, refuted: usize, now: Timestamp) -> Self {

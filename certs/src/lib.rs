@@ -9,6 +9,7 @@
 mod account;
 mod acme;
 mod budget;
+mod certificates;
 mod challenges;
 mod failures;
 mod file_store;
@@ -25,6 +26,9 @@ mod memory_store;
 mod store;
 
 pub use acme::{AcmeError, AcmeIssuer, ExternalAccount, HttpError, ORDER_TIMEOUT, Settings as AcmeSettings};
+pub use certificates::{
+    CertificateView, Certificates, LoadError, ObtainError, Permission, Permit, Settings as CertificatesSettings,
+};
 pub use challenges::{Challenges, Guard, OfferError};
 pub use failures::{Attempt, Failure, Fault};
 pub use file_store::{FileStore, OpenError};

@@ -1,0 +1,509 @@
+//! [`Certificates`]: the one handle to find a certificate, load it, or have it issued.
+//!
+//! The order of lookup is memory, store, issuer, and the verbs tell the cost: [`find`](Certificates::find) is memory
+//! alone, [`load`](Certificates::load) may read the store, [`obtain`](Certificates::obtain) may place an order. Work is
+//! done once per name however many ask, in tasks that belong to the manager: a visitor who waits gets the outcome,
+//! failures included, and one who leaves cancels nothing.
+//!
+//! An error of the store never leads to an order. A certificate is stored before it is served; when the store does not
+//! take it, it is served from memory and the store is tried again, and no second one is ordered.
+//!
+//! What a name's state makes of an event is decided by the pure `life::step`; here it is carried out.
+
+mod flight;
+mod memory;
+mod metrics;
+mod ordering;
+mod plan;
+mod renewal;
+mod view;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use clock::{SharedClock, Timestamp};
+use names::Hostname;
+use parking_lot::Mutex;
+use tokio::{sync::Notify, time::Instant};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use self::view::CertificateView;
+use self::{
+    flight::{Flights, Pilot},
+    memory::{Memory, Unsaved},
+    metrics::{Metrics, gauge},
+    ordering::Line,
+    plan::Plan,
+};
+use crate::{
+    Bundle, Failure, Issuer, Leaf, LeafError, Store, StoreError,
+    budget::Slots,
+    failures::Failures,
+    life::{Action, Event, Lane, State, Validity},
+};
+
+/// Limits of the manager.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Longest that [`Certificates::obtain`] waits: about as long as a person waits for a page.
+    pub handshake_wait: Duration,
+    /// Memory for parsed certificates; an ECDSA chain takes about 4 KiB.
+    pub cache_bytes: u64,
+    /// Orders at once, all issuers together, renewals included.
+    pub orders_in_flight: usize,
+    /// Longest that the gate may think about a renewal.
+    pub permit_timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            handshake_wait: Duration::from_secs(8),
+            cache_bytes: 128 << 20,
+            orders_in_flight: 100,
+            permit_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Whether a name is still wanted; asked before every renewal.
+#[async_trait]
+pub trait Permit: Send + Sync + 'static {
+    /// What the gate says about renewing `name`.
+    async fn may_renew(&self, name: &Hostname) -> Permission;
+}
+
+/// The gate's word on a renewal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permission {
+    /// The name is wanted.
+    Renew,
+    /// The name is not wanted any more.
+    Stop,
+    /// The gate could not be asked. The renewal goes on: an outage of the gate takes no certificate away.
+    Unknown,
+}
+
+/// A certificate could not be loaded.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The work was cut off: the process ends, or it has a bug.
+    #[error("the load was cut off")]
+    Died,
+    /// What is stored cannot be served.
+    #[error("the stored certificate cannot be used")]
+    Leaf(#[source] Arc<LeafError>),
+    /// The store failed. This is not "there is none".
+    #[error("the store failed")]
+    Store(#[source] Arc<StoreError>),
+}
+
+/// No certificate came.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ObtainError {
+    /// Earlier orders failed; the next one is placed no sooner.
+    #[error("no order before {until}, since the last one failed")]
+    BackingOff {
+        /// When the next order may be placed.
+        until: Timestamp,
+        /// What went wrong.
+        failure: Arc<Failure>,
+    },
+    /// Too many names wait for their orders already.
+    #[error("too many orders wait already")]
+    Busy,
+    /// The work was cut off: the process ends, or it has a bug.
+    #[error("the order was cut off")]
+    Died,
+    /// The order has just failed.
+    #[error("the order failed")]
+    Failed {
+        /// What went wrong, per issuer.
+        failure: Arc<Failure>,
+    },
+    /// The store failed; nothing was ordered.
+    #[error("the certificate could not be looked for")]
+    Load(#[from] LoadError),
+    /// The order goes on; whoever comes later finds the certificate.
+    #[error("the order is not done after {} s and goes on", waited.as_secs_f32())]
+    StillIssuing {
+        /// How long was waited.
+        waited: Duration,
+    },
+}
+
+impl ObtainError {
+    /// A stable word for metrics and logs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::BackingOff { .. } => "backing_off",
+            Self::Busy => "busy",
+            Self::Died => "died",
+            Self::Failed { .. } => "failed",
+            Self::Load(_) => "store",
+            Self::StillIssuing { .. } => "still_issuing",
+        }
+    }
+}
+
+type Loaded = Result<Option<Arc<Leaf>>, LoadError>;
+type Obtained = Result<Arc<Leaf>, ObtainError>;
+
+/// All certificates of this process. Clones are handles to the same.
+#[derive(Clone)]
+pub struct Certificates(Arc<Shared>);
+
+struct Shared {
+    settings: Settings,
+    lines: Vec<Line>,
+    store: Arc<dyn Store>,
+    permit: Arc<dyn Permit>,
+    clock: SharedClock,
+    memory: Memory,
+    failures: Failures,
+    loads: Arc<Flights<Loaded>>,
+    orders: Arc<Flights<Obtained>>,
+    slots: Slots,
+    plan: Mutex<Plan>,
+    /// Something changed that the renewal loop waits for.
+    changed: Notify,
+    heartbeat: AtomicU64,
+    /// When the store is tried again with what it did not take.
+    save_after: Mutex<Timestamp>,
+    tasks: TaskTracker,
+    metrics: Metrics,
+}
+
+impl Certificates {
+    /// A manager that asks `issuers` in their order.
+    ///
+    /// # Errors
+    /// [`prometheus::Error`] when `registry` holds metrics of the same names.
+    pub fn new(
+        settings: Settings,
+        issuers: Vec<Arc<dyn Issuer>>,
+        store: Arc<dyn Store>,
+        permit: Arc<dyn Permit>,
+        clock: SharedClock,
+        registry: &prometheus::Registry,
+    ) -> Result<Self, prometheus::Error> {
+        Ok(Self(Arc::new(Shared {
+            lines: issuers.into_iter().map(|issuer| Line::new(issuer, Arc::clone(&clock))).collect(),
+            memory: Memory::new(settings.cache_bytes),
+            failures: Failures::new(Arc::clone(&store), Arc::clone(&clock)),
+            loads: Arc::default(),
+            orders: Arc::default(),
+            slots: Slots::new(settings.orders_in_flight),
+            plan: Mutex::new(Plan::new()),
+            changed: Notify::new(),
+            heartbeat: AtomicU64::new(0),
+            save_after: Mutex::new(Timestamp::EPOCH),
+            tasks: TaskTracker::new(),
+            metrics: Metrics::new(registry)?,
+            settings,
+            store,
+            permit,
+            clock,
+        })))
+    }
+
+    /// Does what nobody asks for: finishes orders that a crash cut off, and renews what is in the store. Ends when
+    /// `stop` is cancelled.
+    pub async fn run(&self, stop: CancellationToken) {
+        renewal::run(&self.0, stop).await;
+    }
+
+    /// A certificate that is in memory and valid now.
+    pub fn find(&self, name: &Hostname) -> Option<Arc<Leaf>> {
+        self.0.find(name)
+    }
+
+    /// A certificate from memory or the store that is valid now; never an order.
+    ///
+    /// # Errors
+    /// [`LoadError`] when the store does not say whether there is one.
+    pub async fn load(&self, name: &Hostname) -> Result<Option<Arc<Leaf>>, LoadError> {
+        self.0.load(name).await
+    }
+
+    /// A certificate from memory, the store, or an order. Waits for at most
+    /// [`handshake_wait`](Settings::handshake_wait); an order goes on behind it. The caller has asked the gate.
+    ///
+    /// # Errors
+    /// [`ObtainError`] says why there is none now.
+    pub async fn obtain(&self, name: &Hostname) -> Result<Arc<Leaf>, ObtainError> {
+        if let Some(leaf) = self.0.memory.find(name, self.0.clock.now()) {
+            return Ok(leaf);
+        }
+        let (start, limit) = (Instant::now(), self.0.settings.handshake_wait);
+        let obtained = tokio::time::timeout(limit, self.0.obtain(name)).await;
+        let obtained = obtained.unwrap_or(Err(ObtainError::StillIssuing { waited: limit }));
+        let result = obtained.as_ref().map_or_else(ObtainError::code, |_| "ok");
+        self.0.metrics.wait(result, start.elapsed());
+        obtained
+    }
+
+    /// Takes a certificate from elsewhere: stores it, serves it, plans its renewal.
+    ///
+    /// # Errors
+    /// [`LoadError`] when it cannot be used for `name` or is not stored.
+    pub async fn insert(&self, name: &Hostname, bundle: &Bundle) -> Result<Arc<Leaf>, LoadError> {
+        let leaf = parse(bundle)?;
+        self.0.store.save(name, bundle).await.map_err(store_error)?;
+        self.0.adopt(name, &leaf);
+        Ok(leaf)
+    }
+
+    /// What is known about `name`, without changing anything.
+    pub async fn explain(&self, name: &Hostname) -> CertificateView {
+        self.0.explain(name).await
+    }
+
+    /// When the renewal loop last went round.
+    pub fn heartbeat(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.heartbeat.load(Ordering::Relaxed))
+    }
+}
+
+impl Shared {
+    fn find(&self, name: &Hostname) -> Option<Arc<Leaf>> {
+        let found = self.memory.find(name, self.clock.now());
+        match found {
+            Some(_) => self.metrics.hits.inc(),
+            None => self.metrics.misses.inc(),
+        }
+        found
+    }
+
+    /// From memory or the store; one read at a time per name, in a task of its own.
+    async fn load(self: &Arc<Self>, name: &Hostname) -> Loaded {
+        let now = self.clock.now();
+        if let Some(leaf) = self.memory.find(name, now) {
+            return Ok(Some(leaf));
+        }
+        if self.memory.is_missing(name, now) {
+            return Ok(None);
+        }
+        let (ticket, pilot) = self.loads.board(name);
+        if let Some(pilot) = pilot {
+            let (shared, name) = (Arc::clone(self), name.clone());
+            self.tasks.spawn(async move {
+                let loaded = shared.read(&name).await;
+                if let Ok(None) = loaded {
+                    shared.memory.set_missing(&name, shared.clock.now());
+                }
+                pilot.land(loaded);
+            });
+        }
+        ticket.outcome().await.unwrap_or(Err(LoadError::Died))
+    }
+
+    /// The stored certificate if it is valid now; taken into memory and the plan.
+    async fn read(&self, name: &Hostname) -> Loaded {
+        let Some(bundle) = self.store.load(name).await.map_err(store_error)? else { return Ok(None) };
+        let leaf = parse(&bundle)?;
+        if !leaf.is_valid_at(self.clock.now()) || !leaf.covers(name) {
+            return Ok(None);
+        }
+        self.adopt(name, &leaf);
+        Ok(Some(leaf))
+    }
+
+    async fn obtain(self: &Arc<Self>, name: &Hostname) -> Obtained {
+        if let Some(leaf) = self.load(name).await? {
+            return Ok(leaf);
+        }
+        let (ticket, pilot) = self.orders.board(name);
+        if let Some(pilot) = pilot {
+            self.start(name, pilot);
+        }
+        ticket.outcome().await.unwrap_or(Err(ObtainError::Died))
+    }
+
+    /// Starts the flight of a name without a certificate.
+    fn start(self: &Arc<Self>, name: &Hostname, pilot: Pilot<Obtained>) {
+        let (shared, name) = (Arc::clone(self), name.clone());
+        self.tasks.spawn(async move {
+            let obtained = shared.obtain_new(&name).await;
+            pilot.land(obtained);
+        });
+    }
+
+    /// The flight itself. It looks into the store once more, past everything that memory believes: only the store's own
+    /// "there is none" leads to an order.
+    async fn obtain_new(&self, name: &Hostname) -> Obtained {
+        if let Some(leaf) = self.memory.find(name, self.clock.now()) {
+            return Ok(leaf);
+        }
+        if let Some(leaf) = self.read(name).await? {
+            return Ok(leaf);
+        }
+        let failure = self.failures.load(name).await.map_err(store_error)?;
+        let state = failure.as_deref().map_or(State::Missing, |failure| State::Backoff {
+            until: failure.next_order(),
+            held_until: Timestamp::EPOCH,
+            attempts: failure.attempts,
+        });
+        let actions = self.apply_from(name, state, Event::Wanted);
+        match (actions.first(), failure) {
+            (Some(Action::Order(lane)), _) => self.order_new(name, *lane).await,
+            (_, Some(failure)) => {
+                self.apply_from(name, state, Event::Due);
+                Err(ObtainError::BackingOff { until: failure.next_order(), failure })
+            }
+            (_, None) => Err(ObtainError::Busy),
+        }
+    }
+
+    async fn order_new(&self, name: &Hostname, lane: Lane) -> Obtained {
+        let _cleanup = Grounded { shared: self, name };
+        let Ok(_slot) = self.slots.wait().await else { return Err(ObtainError::Busy) };
+        let obtained = self.order(name, lane, None).await;
+        if let Err(error) = &obtained {
+            let until = self.until(error);
+            self.apply(name, Event::Failed { until, attempts: attempts(error), held: None });
+        }
+        obtained
+    }
+
+    /// When an error lets a name be tried again.
+    fn until(&self, error: &ObtainError) -> Timestamp {
+        match error {
+            ObtainError::BackingOff { until, .. } => *until,
+            ObtainError::Failed { failure } => failure.next_order(),
+            ObtainError::Busy | ObtainError::Died | ObtainError::Load(_) | ObtainError::StillIssuing { .. } => {
+                self.clock.now() + renewal::STORE_RETRY
+            }
+        }
+    }
+
+    /// A certificate that stands in the store: served and planned from now on.
+    fn adopt(&self, name: &Hostname, leaf: &Arc<Leaf>) {
+        let now = self.clock.now();
+        if leaf.is_valid_at(now) {
+            self.memory.insert(name, Arc::clone(leaf));
+        }
+        // A wildcard serves the name, but what would be renewed is not this certificate.
+        if !leaf.names().any(|entry| entry == name.as_str()) {
+            return;
+        }
+        let renew_at = validity(leaf).renew_at(name, None);
+        let mut plan = self.plan.lock();
+        if plan.state(name).is_none_or(|state| state.held_until() < leaf.not_after()) {
+            plan.apply(name, Event::Found { not_after: leaf.not_after(), renew_at }, now);
+            plan.ask_at(name, renewal::first_hint(name, now, Duration::ZERO));
+            self.changed.notify_one();
+        }
+    }
+
+    fn apply(&self, name: &Hostname, event: Event) -> Vec<Action> {
+        let actions = self.plan.lock().apply(name, event, self.clock.now());
+        self.changed.notify_one();
+        actions
+    }
+
+    fn apply_from(&self, name: &Hostname, state: State, event: Event) -> Vec<Action> {
+        self.plan.lock().apply_from(name, state, event, self.clock.now())
+    }
+
+    async fn explain(&self, name: &Hostname) -> CertificateView {
+        let now = self.clock.now();
+        let state = self.plan.lock().state(name);
+        let mut view = CertificateView::new(state.map_or("missing", State::word));
+        let mut problems = Vec::new();
+        match self.memory.find(name, now) {
+            Some(leaf) => view.show("memory", &leaf),
+            None => match self.store.load(name).await.map(|bundle| bundle.as_ref().map(Leaf::parse).transpose()) {
+                Ok(Ok(Some(leaf))) => view.show("store", &leaf),
+                Ok(Ok(None)) => {}
+                Ok(Err(error)) => problems.push(telemetry::chain(&error).to_string()),
+                Err(error) => problems.push(telemetry::chain(&error).to_string()),
+            },
+        }
+        match self.failures.load(name).await {
+            Ok(failure) => {
+                view.next_order = failure.as_deref().map(Failure::next_order);
+                view.failure = failure.map(|failure| Failure::clone(&failure));
+            }
+            Err(error) => problems.push(telemetry::chain(&error).to_string()),
+        }
+        self.explain_plan(&mut view, name, state, now);
+        view.problem = (!problems.is_empty()).then(|| problems.join("; "));
+        view
+    }
+
+    /// The state's word when the plan has none, as before the first visit.
+    fn explain_plan(&self, view: &mut CertificateView, name: &Hostname, state: Option<State>, now: Timestamp) {
+        let valid = view.not_before.is_some_and(|from| from <= now) && view.not_after.is_some_and(|to| now <= to);
+        view.renew_at = match (state, view.not_before, view.not_after) {
+            (Some(state), _, _) => state.due(),
+            (None, Some(not_before), Some(not_after)) if valid => {
+                Some(Validity { not_before, not_after }.renew_at(name, None))
+            }
+            (None, _, _) => None,
+        };
+        if state.is_none() {
+            view.state = match (valid, view.next_order) {
+                (true, _) => "serving",
+                (false, Some(next)) if now < next => "backoff",
+                (false, _) => "missing",
+            };
+        }
+    }
+
+    fn show_sizes(&self) {
+        let (bytes, entries) = self.memory.size();
+        self.metrics.cache_bytes.set(gauge(bytes));
+        self.metrics.cache_entries.set(gauge(entries));
+        self.metrics.planned.set(gauge(self.plan.lock().len()));
+        self.metrics.unsaved.set(gauge(self.memory.unsaved_count()));
+        self.metrics.waiting.set(gauge(self.slots.waiting()));
+        self.metrics.in_flight.set(gauge(self.orders.len()));
+    }
+}
+
+/// Takes a name without a certificate out of the plan if its flight ends without a word: a panic, a cancelled task.
+struct Grounded<'a> {
+    shared: &'a Shared,
+    name: &'a Hostname,
+}
+
+impl Drop for Grounded<'_> {
+    fn drop(&mut self) {
+        let state = self.shared.plan.lock().state(self.name);
+        if let Some(State::Issuing { held_until: Timestamp::EPOCH, since, .. }) = state {
+            self.shared.apply(self.name, Event::Failed { until: since, attempts: 0, held: None });
+        }
+    }
+}
+
+/// How often the name failed by its own fault.
+fn attempts(error: &ObtainError) -> u32 {
+    match error {
+        ObtainError::BackingOff { failure, .. } | ObtainError::Failed { failure } => failure.attempts,
+        ObtainError::Busy | ObtainError::Died | ObtainError::Load(_) | ObtainError::StillIssuing { .. } => 0,
+    }
+}
+
+fn validity(leaf: &Leaf) -> Validity {
+    Validity { not_before: leaf.not_before(), not_after: leaf.not_after() }
+}
+
+fn parse(bundle: &Bundle) -> Result<Arc<Leaf>, LoadError> {
+    Leaf::parse(bundle).map(Arc::new).map_err(|error| LoadError::Leaf(Arc::new(error)))
+}
+
+fn store_error(error: StoreError) -> LoadError {
+    LoadError::Store(Arc::new(error))
+}
+
+#[cfg(test)]
+mod tests;

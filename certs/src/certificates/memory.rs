@@ -1,0 +1,119 @@
+//! [`Memory`]: certificates at hand.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use clock::Timestamp;
+use moka::sync::Cache;
+use names::Hostname;
+use parking_lot::RwLock;
+
+use crate::{Bundle, Leaf};
+
+/// Names that were lately looked for in the store and not found; strangers choose them, so they are few and short-lived.
+const MISSING: u64 = 20_000;
+/// That a name is missing is believed this long: a certificate that another process stores is found soon.
+const MISSING_BELIEVED: Duration = Duration::from_secs(5);
+/// Certificates that could not be stored. More mean that the store is gone, and then nothing more is ordered.
+pub(super) const UNSAVED: usize = 1000;
+
+/// Certificates at hand.
+pub(super) struct Memory {
+    /// Parsed, bounded in bytes, the least used go first.
+    leaves: Cache<Hostname, Arc<Leaf>>,
+    /// Until when a name is believed to be missing from the store.
+    missing: Cache<Hostname, Timestamp>,
+    /// Certificates that exist nowhere else yet.
+    unsaved: RwLock<HashMap<Hostname, Unsaved>>,
+    unsaved_count: AtomicUsize,
+}
+
+/// A certificate that the store did not take.
+#[derive(Clone)]
+pub(super) struct Unsaved {
+    pub(super) leaf: Arc<Leaf>,
+    pub(super) bundle: Arc<Bundle>,
+}
+
+impl Memory {
+    pub(super) fn new(bytes: u64) -> Self {
+        Self {
+            leaves: Cache::builder().max_capacity(bytes).weigher(|_, leaf: &Arc<Leaf>| leaf.weight()).build(),
+            missing: Cache::new(MISSING),
+            unsaved: RwLock::default(),
+            unsaved_count: AtomicUsize::new(0),
+        }
+    }
+
+    /// A certificate that may be served now.
+    pub(super) fn find(&self, name: &Hostname, now: Timestamp) -> Option<Arc<Leaf>> {
+        let found = self.leaves.get(name).filter(|leaf| leaf.is_valid_at(now));
+        match found {
+            None if self.unsaved_count.load(Ordering::Acquire) > 0 => {
+                self.find_unsaved(name).map(|unsaved| unsaved.leaf).filter(|leaf| leaf.is_valid_at(now))
+            }
+            found => found,
+        }
+    }
+
+    pub(super) fn insert(&self, name: &Hostname, leaf: Arc<Leaf>) {
+        self.missing.invalidate(name);
+        self.leaves.insert(name.clone(), leaf);
+    }
+
+    pub(super) fn is_missing(&self, name: &Hostname, now: Timestamp) -> bool {
+        self.missing.get(name).is_some_and(|until| now < until)
+    }
+
+    pub(super) fn set_missing(&self, name: &Hostname, now: Timestamp) {
+        self.missing.insert(name.clone(), now + MISSING_BELIEVED);
+    }
+
+    pub(super) fn find_unsaved(&self, name: &Hostname) -> Option<Unsaved> {
+        self.unsaved.read().get(name).cloned()
+    }
+
+    pub(super) fn set_unsaved(&self, name: &Hostname, unsaved: Unsaved) {
+        let mut all = self.unsaved.write();
+        all.insert(name.clone(), unsaved);
+        self.unsaved_count.store(all.len(), Ordering::Release);
+    }
+
+    /// The certificate `saved` is in the store now; a newer one that is not stays.
+    pub(super) fn set_saved(&self, name: &Hostname, saved: &Arc<Leaf>) {
+        let mut all = self.unsaved.write();
+        if all.get(name).is_some_and(|unsaved| Arc::ptr_eq(&unsaved.leaf, saved)) {
+            all.remove(name);
+        }
+        self.unsaved_count.store(all.len(), Ordering::Release);
+    }
+
+    /// A newer certificate of the name is in the store.
+    pub(super) fn forget_unsaved(&self, name: &Hostname) {
+        if self.unsaved_count() > 0 {
+            let mut all = self.unsaved.write();
+            all.remove(name);
+            self.unsaved_count.store(all.len(), Ordering::Release);
+        }
+    }
+
+    /// Everything that is not in the store yet.
+    pub(super) fn unsaved(&self) -> Vec<(Hostname, Unsaved)> {
+        self.unsaved.read().iter().map(|(name, unsaved)| (name.clone(), unsaved.clone())).collect()
+    }
+
+    pub(super) fn unsaved_count(&self) -> usize {
+        self.unsaved_count.load(Ordering::Acquire)
+    }
+
+    /// Bytes and entries of the cache, about.
+    pub(super) fn size(&self) -> (u64, u64) {
+        (self.leaves.weighted_size(), self.leaves.entry_count())
+    }
+}

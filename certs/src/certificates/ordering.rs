@@ -1,0 +1,313 @@
+//! One order, through all issuers, to a stored certificate.
+
+use std::{sync::Arc, time::Duration};
+
+use clock::{SharedClock, Timestamp};
+use names::Hostname;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::{ObtainError, Obtained, Shared, Unsaved, memory::UNSAVED, validity};
+use crate::{
+    Attempt, Bundle, ChallengeKind, Failure, Fault, IssueError, Issued, Issuer, Leaf, Progress,
+    budget::Budget,
+    life::{Event, Lane},
+};
+
+/// An issuer that failed this often in a row is not asked for a while: the next one, or the visitor's error, comes at
+/// once instead of after another timeout.
+const OUTAGE_AFTER: u32 = 3;
+/// How long it is not asked at first; doubling up to …
+const OUTAGE_FIRST: Duration = Duration::from_secs(5);
+/// … this.
+const OUTAGE_LONGEST: Duration = Duration::from_secs(5 * 60);
+
+/// An issuer with everything that limits our use of it.
+pub(super) struct Line {
+    pub(super) issuer: Arc<dyn Issuer>,
+    budget: Budget,
+    outage: Mutex<Outage>,
+    clock: SharedClock,
+}
+
+/// How often an issuer could not be reached in a row.
+#[derive(Debug, Default, Clone, Copy)]
+struct Outage {
+    failures: u32,
+    until: Timestamp,
+}
+
+impl Outage {
+    /// The wait until the issuer may be asked, or `None`: then the caller is the one who asks, and others wait for what
+    /// it finds.
+    fn closed(&mut self, now: Timestamp) -> Option<Duration> {
+        if self.failures < OUTAGE_AFTER {
+            return None;
+        }
+        match self.until.checked_since(now).filter(|wait| !wait.is_zero()) {
+            Some(wait) => Some(wait),
+            None => {
+                self.until = now + self.wait();
+                None
+            }
+        }
+    }
+
+    fn wait(self) -> Duration {
+        let doublings = self.failures.saturating_sub(OUTAGE_AFTER).min(16);
+        OUTAGE_FIRST.saturating_mul(1 << doublings).min(OUTAGE_LONGEST)
+    }
+
+    fn failed(&mut self, now: Timestamp) {
+        self.failures = self.failures.saturating_add(1);
+        self.until = now + self.wait();
+    }
+}
+
+impl Line {
+    pub(super) fn new(issuer: Arc<dyn Issuer>, clock: SharedClock) -> Self {
+        let budget = Budget::new(issuer.order_limit(), Arc::clone(&clock));
+        Self { issuer, budget, outage: Mutex::default(), clock }
+    }
+
+    /// Waits for what limits us; the error says why the issuer is not asked at all.
+    async fn admit(&self, lane: Lane) -> Result<(), Attempt> {
+        let not_asked = |reason: &str, detail: &str, wait| Attempt {
+            issuer: self.issuer.key().as_str().to_owned(),
+            reason: reason.to_owned(),
+            detail: detail.to_owned(),
+            problem: None,
+            fault: Fault::Ca,
+            retry_after: Some(wait),
+        };
+        if let Some(wait) = self.outage.lock().closed(self.clock.now()) {
+            return Err(not_asked("unreachable", "not asked, as it could not be reached lately", wait));
+        }
+        self.budget
+            .token(lane)
+            .await
+            .map_err(|until| not_asked("waiting", "the CA's limit on orders is reached", until.since(self.clock.now())))
+    }
+
+    /// Learns from an outcome whether the issuer can be reached.
+    fn learn(&self, outcome: Result<(), &IssueError>) {
+        match outcome {
+            Err(IssueError::Unreachable { .. } | IssueError::TimedOut { .. }) => {
+                self.outage.lock().failed(self.clock.now());
+            }
+            Ok(()) | Err(IssueError::Refused { .. } | IssueError::Unusable { .. } | IssueError::Store(_)) => {
+                *self.outage.lock() = Outage::default();
+            }
+        }
+    }
+}
+
+/// What is observed of one order while it runs.
+struct Watch<'a> {
+    shared: &'a Shared,
+    seen: Mutex<Seen>,
+}
+
+struct Seen {
+    last: Instant,
+    challenge: Option<ChallengeKind>,
+    refuted: usize,
+}
+
+impl<'a> Watch<'a> {
+    fn start(shared: &'a Shared) -> Self {
+        Self { shared, seen: Mutex::new(Seen { last: Instant::now(), challenge: None, refuted: 0 }) }
+    }
+
+    fn see(&self, progress: Progress) {
+        let mut seen = self.seen.lock();
+        let stage = match progress {
+            Progress::Ordered => "order",
+            Progress::Offered(kind) => {
+                seen.challenge = Some(kind);
+                return;
+            }
+            Progress::Refuted(kind) => {
+                seen.refuted += 1;
+                seen.challenge = None;
+                self.shared.metrics.refuted(kind);
+                return;
+            }
+            Progress::Authorized => "challenge",
+            Progress::Finalized => "finalize",
+            Progress::Downloaded => "download",
+        };
+        let now = Instant::now();
+        self.shared.metrics.stage(stage, now - seen.last);
+        seen.last = now;
+    }
+}
+
+impl Shared {
+    /// Asks one issuer after the other. What they said is kept when none has a certificate for us.
+    pub(super) async fn order(&self, name: &Hostname, lane: Lane, replaces: Option<&Bundle>) -> Obtained {
+        if self.memory.unsaved_count() >= UNSAVED {
+            return Err(ObtainError::Busy);
+        }
+        tracing::info!(%name, ?lane, "cert.issuing");
+        let before = self.failures.load(name).await.map_err(super::store_error)?;
+        let spent = before.as_deref().map_or(0, |failure| failure.authorizations_since(self.clock.now()));
+        if let Some(failure) = before.filter(|_| !Failure::allows(spent)) {
+            return Err(ObtainError::BackingOff { until: failure.next_order(), failure });
+        }
+        let (mut attempts, mut refuted) = (Vec::new(), 0);
+        for line in &self.lines {
+            if !Failure::allows(spent + refuted) {
+                break;
+            }
+            if let Err(attempt) = line.admit(lane).await {
+                attempts.push(attempt);
+                continue;
+            }
+            let watch = Watch::start(self);
+            match self.ask(line, name, replaces, &watch).await {
+                Ok(fresh) => return Ok(self.keep(line, name, fresh, lane).await),
+                Err(error) => attempts.push(Attempt::new(line.issuer.key(), &error)),
+            }
+            refuted += watch.seen.lock().refuted;
+        }
+        self.give_up(name, attempts, refuted).await
+    }
+
+    /// One order at one issuer, whose outcome is parsed and held against our own clock.
+    async fn ask(
+        &self,
+        line: &Line,
+        name: &Hostname,
+        replaces: Option<&Bundle>,
+        watch: &Watch<'_>,
+    ) -> Result<Fresh, IssueError> {
+        let start = Instant::now();
+        let issued = line.issuer.issue(name, replaces, &|progress| watch.see(progress)).await;
+        line.learn(issued.as_ref().map(|_| ()));
+        let result = issued.and_then(|issued| usable(issued, name, self.clock.now()));
+        self.metrics.stage("total", start.elapsed());
+        let word = if result.is_ok() { "issued" } else { "failed" };
+        self.metrics.order(line.issuer.kind(), watch.seen.lock().challenge, word);
+        result
+    }
+
+    async fn give_up(&self, name: &Hostname, attempts: Vec<Attempt>, refuted: usize) -> Obtained {
+        let (failure, saved) = self.failures.record(name, attempts, refuted).await;
+        for attempt in &failure.last {
+            self.metrics.failure(&attempt.reason);
+            tracing::warn!(
+                %name,
+                issuer = attempt.issuer,
+                reason = attempt.reason,
+                detail = attempt.detail,
+                attempts = failure.attempts,
+                next = %failure.next_order(),
+                "cert.failed"
+            );
+        }
+        if let Err(error) = saved {
+            tracing::error!(%name, error = %telemetry::chain(&error), "a failure is remembered in memory only");
+        }
+        Err(ObtainError::Failed { failure })
+    }
+
+    /// Stores a new certificate, then serves it. A store that does not take it keeps nobody from being served.
+    async fn keep(&self, line: &Line, name: &Hostname, fresh: Fresh, lane: Lane) -> Arc<Leaf> {
+        let start = Instant::now();
+        let Fresh { leaf, bundle, renew_at } = fresh;
+        match self.store.save(name, &bundle).await {
+            Ok(()) => {
+                self.memory.forget_unsaved(name);
+                self.settle(line, name).await;
+            }
+            Err(error) => {
+                tracing::error!(%name, error = %telemetry::chain(&error), "the store did not take a certificate; it is served from memory");
+                let unsaved = Unsaved { leaf: Arc::clone(&leaf), bundle: Arc::new(bundle) };
+                self.memory.set_unsaved(name, unsaved);
+            }
+        }
+        self.metrics.stage("store", start.elapsed());
+        self.serve(name, &leaf, renew_at);
+        let event = match lane {
+            Lane::New => "cert.issued",
+            Lane::Renewal | Lane::Retry => "cert.renewed",
+        };
+        let (issuer, serial, not_after) = (leaf.issuer(), leaf.serial(), leaf.not_after());
+        tracing::info!(%name, %issuer, serial, %not_after, "{event}");
+        leaf
+    }
+
+    /// Puts a new certificate in the place of the one served so far.
+    fn serve(&self, name: &Hostname, leaf: &Arc<Leaf>, renew_at: Option<Timestamp>) {
+        let now = self.clock.now();
+        self.memory.insert(name, Arc::clone(leaf));
+        let renew_at = renew_at.unwrap_or_else(|| validity(leaf).renew_at(name, None));
+        let mut plan = self.plan.lock();
+        plan.apply(name, Event::Found { not_after: leaf.not_after(), renew_at }, now);
+        plan.ask_at(name, super::renewal::first_hint(name, now, Duration::ZERO));
+        drop(plan);
+        self.changed.notify_one();
+    }
+
+    /// The certificate is safe: neither the order nor earlier failures need to be remembered.
+    async fn settle(&self, line: &Line, name: &Hostname) {
+        if let Err(error) = line.issuer.settled(name).await {
+            tracing::warn!(%name, error = %telemetry::chain(&error), "the journal still holds a finished order");
+        }
+        if let Err(error) = self.failures.clear(name).await {
+            tracing::warn!(%name, error = %telemetry::chain(&error), "the record of past failures is still there");
+        }
+    }
+
+    /// Tries again to store what the store did not take.
+    pub(super) async fn save_again(&self) {
+        for (name, unsaved) in self.memory.unsaved() {
+            // A newer one is on its way; this one must not overtake it.
+            if self.orders.is_open(&name) {
+                continue;
+            }
+            match self.store.save(&name, &unsaved.bundle).await {
+                Ok(()) => {
+                    self.memory.set_saved(&name, &unsaved.leaf);
+                    if let Some(line) = self.line(&unsaved.bundle) {
+                        self.settle(line, &name).await;
+                    }
+                    tracing::info!(%name, "the store has taken the certificate now");
+                }
+                // The next one would fail the same way.
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// The issuer that made a certificate.
+    pub(super) fn line(&self, bundle: &Bundle) -> Option<&Line> {
+        self.lines.iter().find(|line| *line.issuer.key() == bundle.issuer)
+    }
+}
+
+/// A certificate that can be served, and is not stored yet.
+struct Fresh {
+    leaf: Arc<Leaf>,
+    bundle: Bundle,
+    /// When its issuer asked for its renewal.
+    renew_at: Option<Timestamp>,
+}
+
+/// What was issued, if it can be served here and now. One that is not valid by our clock would be ordered again at the
+/// next visit, and again.
+fn usable(issued: Issued, name: &Hostname, now: Timestamp) -> Result<Fresh, IssueError> {
+    let bad = |problem: String| IssueError::Unusable { problem };
+    let leaf = Leaf::parse(&issued.bundle).map_err(|error| bad(telemetry::chain(&error).to_string()))?;
+    if !leaf.covers(name) {
+        return Err(bad(format!("it does not cover {name}")));
+    }
+    match leaf.is_valid_at(now) {
+        true => Ok(Fresh { leaf: Arc::new(leaf), bundle: issued.bundle, renew_at: issued.renew_at }),
+        false => {
+            let (from, to) = (leaf.not_before(), leaf.not_after());
+            Err(bad(format!("it is valid from {from} to {to}, and our clock says {now}")))
+        }
+    }
+}

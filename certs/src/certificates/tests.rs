@@ -1,0 +1,6 @@
+//! The manager, with an issuer that does what the test says and a clock that stands still until it is moved.
+
+mod obtaining;
+mod renewing;
+mod scene;
+mod storing;

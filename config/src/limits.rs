@@ -99,16 +99,18 @@ limits! {
     ask_cache: u64 = 64 * MIB, 64 * KIB => 16 * GIB;
     /// Questions to the ask endpoint at once; a further unknown name is refused as if the endpoint had failed.
     ask_in_flight: usize = 256, 1 => 65_536;
-    /// Connections open at once on all listeners; a further one is closed on accept.
+    /// Visitors' connections open at once; further ones wait in the kernel's queue until one closes.
     connections: usize = 50_000, 1 => 10_000_000;
-    /// From the choice of an origin address to an open connection, TLS included; then the answer is 502.
+    /// To resolve an origin, to connect, and again to finish TLS; then the answer is 504.
     connect_timeout: Duration = secs(3), ms(50) => mins(2);
-    /// From the end of a request to the head of its response; then the answer is 504.
+    /// Longest silence of an origin that owes an answer; before its first byte the answer is then 504.
     response_header_timeout: Duration = secs(30), ms(100) => mins(60);
-    /// Longest silence inside a body from either side; then the connection is closed.
+    /// Longest silence of a visitor inside a request's body; then the connection is closed.
     read_timeout: Duration = secs(60), ms(100) => mins(60);
-    /// Longest wait for a peer to take bytes; then the connection is closed.
+    /// Longest wait for a visitor to take bytes of a response; then the connection is closed.
     write_timeout: Duration = secs(30), ms(100) => mins(60);
+    /// Longest silence on a WebSocket, an event stream or a gRPC stream; then it is closed.
+    stream_timeout: Duration = mins(60), secs(1) => days(1);
     /// Longest idle time of a client connection between requests; then it is closed.
     keepalive_timeout: Duration = secs(60), secs(1) => mins(60);
     /// Idle connections kept towards origins; a further one is closed instead of kept.
@@ -121,7 +123,7 @@ limits! {
     h2_streams: usize = 100, 1 => 10_000;
     /// From TERM to exit; requests that are still running then are cut.
     graceful_stop: Duration = secs(30), secs(0) => mins(60);
-    /// After an upgrade, how long the old process serves its open connections.
+    /// In an upgrade, how long either process waits for the other; without a successor the old one serves on.
     upgrade_wait: Duration = secs(60), secs(0) => days(1);
     /// Access log lines waiting to be written; beyond it lines are dropped and counted, never a request delayed.
     access_log_queue: usize = 8192, 1 => 1_048_576;

@@ -1,1 +1,32 @@
+//! The product's promises, kept end to end: the real binary, real CAs, real clients.
+//!
+//! One module a promise or a family of them. Most use Pebble through a proxy that counts and holds its requests; those
+//! that are only about proxying let the edge's internal CA sign, which saves each of them a CA.
 
+#[cfg(test)]
+mod stack;
+
+#[cfg(test)]
+mod issues_on_first_hello;
+#[cfg(test)]
+mod asks_before_it_issues;
+#[cfg(test)]
+mod survives_crashes;
+#[cfg(test)]
+mod renews_under_traffic;
+#[cfg(test)]
+mod keeps_caddys_storage;
+#[cfg(test)]
+mod reads_hellos;
+#[cfg(test)]
+mod proxies_requests;
+#[cfg(test)]
+mod tells_the_origin_who_asked;
+#[cfg(test)]
+mod answers_for_broken_origins;
+#[cfg(test)]
+mod redirects_plain_text;
+#[cfg(test)]
+mod is_operated;
+#[cfg(test)]
+mod hands_over;

@@ -1,0 +1,179 @@
+//! `namegate-edge run`.
+
+use std::{path::Path, process::ExitCode, sync::Arc};
+
+use clock::SystemClock;
+use config::{AccessLog as LogChoice, EdgeConfig};
+use edge::{
+    access_log::AccessLog,
+    assemble::{self, Edge, StartError},
+    reload::PolicyMaker,
+    upgrade::{self, Listening, Taken},
+};
+use prometheus::Registry;
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{complain, load_or_print};
+
+/// Pingora reports every failed request and handshake of strangers at error level; the edge has its own words for them.
+const QUIET_LIBRARIES: &str = "pingora_core=off,pingora_proxy=off,pingora_pool=off";
+
+/// Serves until a signal ends it.
+pub(super) fn run(path: &Path, upgrade: bool) -> ExitCode {
+    let config = match load_or_print(path) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    if let Err(error) = telemetry::init(&format!("{},{QUIET_LIBRARIES}", config.log.level)) {
+        complain(format_args!("error: {}", telemetry::chain(&error)));
+        return ExitCode::FAILURE;
+    }
+    match start_and_serve(path, config, upgrade) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = %telemetry::chain(error.as_ref()), "the edge cannot run");
+            ExitCode::from(super::TEMPORARY_FAILURE)
+        }
+    }
+}
+
+fn start_and_serve(path: &Path, config: EdgeConfig, upgrade: bool) -> Result<(), Box<dyn std::error::Error>> {
+    let mut taken = match upgrade {
+        true => Some(upgrade::take(&config.storage.path, config.limits.upgrade_wait)?),
+        false => None,
+    };
+    let inherited = taken.as_mut().map(|taken| std::mem::take(&mut taken.sockets)).unwrap_or_default();
+    let sockets = assemble::bind(&config, inherited)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(assemble::threads(&config))
+        .thread_name("edge")
+        .enable_all()
+        .build()?;
+    runtime.block_on(serve(path, config, sockets, taken))?;
+    // Whatever still blocks a thread (a resolver, a slow disk) is not worth waiting for.
+    runtime.shutdown_background();
+    Ok(())
+}
+
+async fn serve(
+    path: &Path,
+    config: EdgeConfig,
+    sockets: Vec<Listening>,
+    taken: Option<Taken>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    // Signals are caught before anything is served, so that none can end a half-started process.
+    let mut signals = Signals::new()?;
+    let storage = config.storage.path.clone();
+    let (grace, upgrade_wait) = (config.limits.graceful_stop, config.limits.upgrade_wait);
+    let edge = start(path, config, sockets).await?;
+    announce(&edge);
+    if let Some(taken) = taken
+        && let Err(error) = taken.ready()
+    {
+        tracing::warn!(%error, "the old process is gone; its sockets are ours");
+    }
+    notify(&[NotifyState::Ready]);
+    loop {
+        match signals.next().await {
+            Request::Reload => {
+                notify(&reloading());
+                // The reloader has said what went wrong; the old configuration serves on.
+                let _ = edge.reloader().reload().await;
+                notify(&[NotifyState::Ready]);
+            }
+            Request::Stop => break,
+            Request::Upgrade => {
+                let sockets = edge.sockets()?;
+                let storage = storage.clone();
+                tracing::info!("offering the listening sockets to a new process");
+                let offer = tokio::task::spawn_blocking(move || upgrade::offer(&storage, &sockets, upgrade_wait));
+                match offer.await? {
+                    Ok(successor) => {
+                        // systemd follows the process that serves, not the one that drains.
+                        notify(&[NotifyState::MainPid(successor.unsigned_abs())]);
+                        break;
+                    }
+                    Err(error) => tracing::error!(%error, "no new process took over; serving on"),
+                }
+            }
+        }
+    }
+    notify(&[NotifyState::Stopping]);
+    tracing::info!("draining");
+    tokio::select! {
+        () = edge.stop(grace) => tracing::info!("stopped"),
+        () = signals.interrupted() => tracing::warn!("stopped at once"),
+    }
+    Ok(())
+}
+
+async fn start(path: &Path, config: EdgeConfig, sockets: Vec<Listening>) -> Result<Edge, StartError> {
+    let log = match config.log.access {
+        LogChoice::Json => AccessLog::to(std::io::stdout(), config.limits.access_log_queue),
+        LogChoice::Off => AccessLog::off(),
+    };
+    let registry = Registry::new();
+    registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+    let maker = PolicyMaker { file: path.to_owned() };
+    Edge::start(config, maker, sockets, log, Arc::new(SystemClock), registry).await
+}
+
+fn announce(edge: &Edge) {
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "namegate-edge");
+    for (kind, address) in edge.addresses() {
+        tracing::info!(?kind, %address, "listening");
+    }
+}
+
+/// Tells systemd, if it started us; anything else does not listen.
+fn notify(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::debug!(%error, "the service manager was not told");
+    }
+}
+
+/// `Type=notify-reload` wants to know when the reload began.
+fn reloading() -> Vec<NotifyState<'static>> {
+    let mut states = vec![NotifyState::Reloading];
+    states.extend(NotifyState::monotonic_usec_now().ok());
+    states
+}
+
+enum Request {
+    Reload,
+    Stop,
+    Upgrade,
+}
+
+struct Signals {
+    hangup: Signal,
+    interrupt: Signal,
+    quit: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) -> Request {
+        tokio::select! {
+            _ = self.hangup.recv() => Request::Reload,
+            _ = self.quit.recv() => Request::Upgrade,
+            _ = self.interrupt.recv() => Request::Stop,
+            _ = self.terminate.recv() => Request::Stop,
+        }
+    }
+
+    /// A second interrupt means now.
+    async fn interrupted(&mut self) {
+        self.interrupt.recv().await;
+    }
+}

@@ -1,0 +1,204 @@
+//! A secured connection as Pingora takes it, and what a request may know of it.
+
+use std::{
+    fmt,
+    io::{self, IoSlice},
+    net::SocketAddr,
+    os::fd::AsRawFd,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use arc_swap::ArcSwapOption;
+use async_trait::async_trait;
+use certs::Leaf;
+use control_client::Site;
+use pingora_core::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
+    UniqueIDType, raw_connect::ProxyDigest,
+};
+use pingora_http::ResponseHeader;
+use rustls::HandshakeKind;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
+    net::TcpStream,
+};
+use tokio_rustls::server::TlsStream;
+
+use crate::{
+    http::{
+        forward::{Forwarding, Peer},
+        record::TlsFacts,
+    },
+    origin::Target,
+    policy::Policy,
+    secure::Secured,
+};
+
+/// What every request of one connection shares. Written once at the handshake; only the target is refreshed.
+pub struct Visit {
+    /// The TCP peer.
+    pub from: SocketAddr,
+    /// Whether the peer is a proxy whose word counts.
+    pub peer: Peer,
+    /// What the gate said about the connection's name.
+    pub site: Arc<Site>,
+    /// The certificate in use.
+    pub leaf: Arc<Leaf>,
+    /// The rules that stood when the connection was accepted.
+    pub policy: Arc<Policy>,
+    /// Forwarding headers, ready to copy.
+    pub forwarding: Forwarding,
+    /// The origin's addresses, resolved at the first request.
+    pub target: ArcSwapOption<Target>,
+    tls: Tls,
+}
+
+#[derive(Clone, Copy)]
+struct Tls {
+    resumed: bool,
+    version: u16,
+    cipher_suite: u16,
+    h2: bool,
+}
+
+impl Visit {
+    fn new(secured: &Secured) -> Self {
+        let peer = secured.policy.peer(secured.from.ip());
+        Self {
+            from: secured.from,
+            peer,
+            site: secured.site.clone(),
+            leaf: secured.leaf.clone(),
+            policy: secured.policy.clone(),
+            forwarding: Forwarding::new(secured.from, &secured.site.hostname, peer),
+            target: ArcSwapOption::empty(),
+            tls: tls_facts(&secured.tls),
+        }
+    }
+
+    /// The TLS connection in the access log's terms.
+    pub fn tls(&self) -> TlsFacts<'_> {
+        let Tls { resumed, version, cipher_suite, h2 } = self.tls;
+        let proto = if h2 { "h2" } else { "http/1.1" };
+        TlsFacts { resumed, version, cipher_suite, proto, server_name: self.site.hostname.as_str() }
+    }
+}
+
+fn tls_facts(tls: &TlsStream<TcpStream>) -> Tls {
+    let session = tls.get_ref().1;
+    Tls {
+        resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
+        version: session.protocol_version().map_or(0, u16::from),
+        cipher_suite: session.negotiated_cipher_suite().map_or(0, |suite| suite.suite().into()),
+        h2: session.alpn_protocol() == Some(b"h2"),
+    }
+}
+
+/// A secured connection.
+pub struct Connection {
+    tls: TlsStream<TcpStream>,
+    digest: Arc<ProxyDigest>,
+    h2: bool,
+}
+
+impl Connection {
+    /// Wraps a secured connection; the [`Visit`] travels in the proxy digest, the one place that Pingora hands to
+    /// requests of both HTTP versions.
+    ///
+    /// # Errors
+    /// When Pingora cannot build the empty response head that a digest carries.
+    pub fn new(secured: Secured) -> pingora_core::Result<Self> {
+        let visit = Arc::new(Visit::new(&secured));
+        let h2 = visit.tls.h2;
+        let response = Box::new(ResponseHeader::build_no_case(200, Some(0))?);
+        let digest = Arc::new(ProxyDigest::new(response, Some(Box::new(visit))));
+        Ok(Self { tls: secured.tls, digest, h2 })
+    }
+}
+
+/// The visit of a request, from the digest of its session.
+pub fn visit_of(digest: Option<&pingora_core::protocols::Digest>) -> Option<Arc<Visit>> {
+    let proxy = digest?.proxy_digest.as_ref()?;
+    proxy.user_data.as_ref()?.downcast_ref::<Arc<Visit>>().cloned()
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("h2", &self.h2).finish_non_exhaustive()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tls).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tls).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tls).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tls).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tls).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tls.is_write_vectored()
+    }
+}
+
+#[async_trait]
+impl Shutdown for Connection {
+    async fn shutdown(&mut self) {
+        // The peer may be gone already; there is nobody left to tell.
+        let _ = AsyncWriteExt::shutdown(&mut self.tls).await;
+    }
+}
+
+impl UniqueID for Connection {
+    fn id(&self) -> UniqueIDType {
+        self.tls.get_ref().0.as_raw_fd()
+    }
+}
+
+impl Ssl for Connection {
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.h2.then_some(ALPN::H2)
+    }
+}
+
+impl GetTimingDigest for Connection {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        Vec::new()
+    }
+}
+
+impl GetProxyDigest for Connection {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        Some(self.digest.clone())
+    }
+}
+
+impl GetSocketDigest for Connection {
+    /// None: the addresses are in the [`Visit`], and Pingora would ask the kernel for them at every request.
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        None
+    }
+}
+
+impl Peek for Connection {}

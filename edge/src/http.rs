@@ -1,0 +1,13 @@
+//! What the edge does to request and response heads: plain functions, no sockets, no Pingora.
+//!
+//! The proxy's hooks are thin adapters to these, and a leaner request path can call them the same way.
+
+pub mod answer;
+pub mod forward;
+pub mod host;
+pub mod record;
+pub mod redirect;
+
+pub use head::Head;
+
+mod head;

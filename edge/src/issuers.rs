@@ -1,0 +1,59 @@
+//! The issuers that the configuration names.
+
+use std::sync::Arc;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use certs::{AcmeError, AcmeIssuer, AcmeSettings, Challenges, ExternalAccount, InternalCa, InternalCaError, Issuer, Store};
+use clock::SharedClock;
+use config::{Acme, EabError, EdgeConfig, IssuerKind};
+
+/// Why an issuer cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IssuerError {
+    /// An ACME directory.
+    #[error("the ACME directory cannot be used")]
+    Acme(#[from] AcmeError),
+    /// The key of the external account binding.
+    #[error("acme.eab_hmac_file cannot be used")]
+    Eab(#[from] EabError),
+    /// The private CA.
+    #[error("the internal CA cannot be opened")]
+    Internal(#[from] InternalCaError),
+}
+
+/// Builds the issuers in the order in which they are tried. Nothing is asked of any CA.
+///
+/// # Errors
+/// [`IssuerError`].
+pub async fn build(
+    config: &EdgeConfig,
+    store: Arc<dyn Store>,
+    challenges: Arc<Challenges>,
+    clock: SharedClock,
+) -> Result<Vec<Arc<dyn Issuer>>, IssuerError> {
+    if config.acme.issuer == IssuerKind::Internal {
+        return Ok(vec![Arc::new(InternalCa::open(store.as_ref(), clock).await?)]);
+    }
+    let mut issuers: Vec<Arc<dyn Issuer>> = Vec::new();
+    for directory in &config.acme.directory {
+        let settings = AcmeSettings {
+            contact: config.acme.contact.clone(),
+            ca_root: config.acme.ca_root.clone(),
+            external_account: external_account(&config.acme)?,
+            profile: config.acme.profile.clone(),
+            order_timeout: config.limits.order_timeout,
+            ..AcmeSettings::new(directory.as_str())
+        };
+        issuers.push(Arc::new(AcmeIssuer::new(settings, store.clone(), challenges.clone(), clock.clone())?));
+    }
+    Ok(issuers)
+}
+
+fn external_account(acme: &Acme) -> Result<Option<ExternalAccount>, EabError> {
+    let Some(eab) = &acme.eab else {
+        return Ok(None);
+    };
+    let hmac_key = URL_SAFE_NO_PAD.encode(eab.read_hmac_key()?);
+    Ok(Some(ExternalAccount { key_id: eab.key_id.clone(), hmac_key }))
+}

@@ -1,0 +1,170 @@
+//! Counters of the line and of requests. No label ever holds a hostname.
+
+use std::time::Duration;
+
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, exponential_buckets,
+};
+
+use crate::{
+    http::answer::Fault,
+    serve::{ServeError, Served},
+};
+
+/// Handles that are kept for the life of the process; cheap to clone.
+#[derive(Clone)]
+pub struct Metrics {
+    accepted: IntCounter,
+    accept_errors: IntCounter,
+    connections: IntGauge,
+    handshakes_full: IntCounter,
+    handshakes_resumed: IntCounter,
+    handshake_duration: Histogram,
+    certificate_wait: Histogram,
+    ends: IntCounterVec,
+    /// Requests by the first digit of their status; index 0 is "no response".
+    requests: [IntCounter; 6],
+    request_duration: Histogram,
+    faults: Vec<(Fault, IntCounter)>,
+    origin_connect_failures: IntCounter,
+    plain: IntCounterVec,
+    reloads: IntCounterVec,
+}
+
+/// Counts an open connection down when it closes.
+pub struct Open(IntGauge);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Metrics {
+    /// Registers every series.
+    ///
+    /// # Errors
+    /// When a name is registered already.
+    pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let handshakes = counters(registry, "tls_handshakes_total", "Finished handshakes by kind", &["kind"])?;
+        let requests = counters(registry, "http_requests_total", "Requests by class of status", &["code"])?;
+        let faults = counters(registry, "http_faults_total", "Requests that the edge answered itself", &["reason"])?;
+        let class = |class: &str| requests.with_label_values(&[class]);
+        let fault = |fault: Fault| (fault, faults.with_label_values(&[fault.code()]));
+        Ok(Self {
+            accepted: counter(registry, "connections_accepted_total", "TCP connections accepted on HTTPS listeners")?,
+            accept_errors: counter(registry, "accept_errors_total", "Failed accepts, such as for want of descriptors")?,
+            connections: gauge(registry, "connections_open", "Secured connections that stand now")?,
+            handshakes_full: handshakes.with_label_values(&["full"]),
+            handshakes_resumed: handshakes.with_label_values(&["resumed"]),
+            handshake_duration: histogram(registry, "tls_handshake_duration_seconds", "Handshake after the hello", 0.0002)?,
+            certificate_wait: histogram(
+                registry,
+                "certificate_wait_seconds",
+                "Hello to certificate, for names whose certificate was not in memory",
+                0.001,
+            )?,
+            ends: counters(registry, "connection_ends_total", "How connections ended, by reason", &["reason"])?,
+            requests: [class("none"), class("1xx"), class("2xx"), class("3xx"), class("4xx"), class("5xx")],
+            request_duration: histogram(registry, "http_request_duration_seconds", "Head of a request to end of its response", 0.0002)?,
+            faults: Fault::ALL.into_iter().map(fault).collect(),
+            origin_connect_failures: counter(registry, "origin_connect_failures_total", "Failed tries to reach an origin")?,
+            plain: counters(registry, "plain_requests_total", "Requests on plain-text listeners by answer", &["answer"])?,
+            reloads: counters(registry, "config_reloads_total", "Configuration reloads by result", &["result"])?,
+        })
+    }
+
+    /// A connection was accepted.
+    pub fn accepted(&self) {
+        self.accepted.inc();
+    }
+
+    /// The kernel refused to hand over a connection.
+    pub fn accept_failed(&self) {
+        self.accept_errors.inc();
+    }
+
+    /// A connection is secured; dropping the guard counts it closed.
+    pub fn connection_open(&self) -> Open {
+        self.connections.inc();
+        Open(self.connections.clone())
+    }
+
+    /// A handshake is done.
+    pub fn handshake_done(&self, resumed: bool, took: Duration) {
+        let kind = if resumed { &self.handshakes_resumed } else { &self.handshakes_full };
+        kind.inc();
+        self.handshake_duration.observe(took.as_secs_f64());
+    }
+
+    /// A visitor waited for a certificate that was not in memory.
+    pub fn certificate_waited(&self, waited: Duration) {
+        self.certificate_wait.observe(waited.as_secs_f64());
+    }
+
+    /// A connection is over.
+    pub fn ended(&self, result: &Result<Served, ServeError>) {
+        let reason = match result {
+            Ok(Served::Visitor) => "served",
+            Ok(Served::Probe) => "probe",
+            Err(error) => error.code(),
+        };
+        self.ends.with_label_values(&[reason]).inc();
+    }
+
+    /// A request is over.
+    pub fn request_done(&self, status: u16, took: Duration, fault: Option<Fault>) {
+        if let Some(class) = self.requests.get(usize::from(status / 100)).or(self.requests.first()) {
+            class.inc();
+        }
+        self.request_duration.observe(took.as_secs_f64());
+        if let Some((_, counter)) = self.faults.iter().find(|(known, _)| Some(*known) == fault) {
+            counter.inc();
+        }
+    }
+
+    /// An origin could not be reached in one try.
+    pub fn origin_connect_failed(&self) {
+        self.origin_connect_failures.inc();
+    }
+
+    /// A plain-text request was answered: `challenge`, `redirect`, `unknown_challenge`, `bad_host`.
+    pub fn plain_answered(&self, answer: &'static str) {
+        self.plain.with_label_values(&[answer]).inc();
+    }
+
+    /// The configuration was reloaded: `ok` or `error`.
+    pub fn reloaded(&self, result: &'static str) {
+        self.reloads.with_label_values(&[result]).inc();
+    }
+}
+
+fn name(name: &str) -> String {
+    format!("namegate_edge_{name}")
+}
+
+fn counter(registry: &Registry, id: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+    let counter = IntCounter::new(name(id), help)?;
+    registry.register(Box::new(counter.clone()))?;
+    Ok(counter)
+}
+
+fn counters(registry: &Registry, id: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+    let counters = IntCounterVec::new(Opts::new(name(id), help), labels)?;
+    registry.register(Box::new(counters.clone()))?;
+    Ok(counters)
+}
+
+fn gauge(registry: &Registry, id: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+    let gauge = IntGauge::new(name(id), help)?;
+    registry.register(Box::new(gauge.clone()))?;
+    Ok(gauge)
+}
+
+/// Sixteen buckets, each twice the one before, from `smallest` seconds.
+fn histogram(registry: &Registry, id: &str, help: &str, smallest: f64) -> Result<Histogram, prometheus::Error> {
+    let buckets = exponential_buckets(smallest, 2.0, 16)?;
+    let histogram = Histogram::with_opts(HistogramOpts::new(name(id), help).buckets(buckets))?;
+    registry.register(Box::new(histogram.clone()))?;
+    Ok(histogram)
+}

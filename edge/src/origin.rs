@@ -1,0 +1,257 @@
+//! Where requests go: an origin's addresses, checked and remembered for a short while.
+//!
+//! A name is resolved by the system's resolver and every address is held against the rule for private addresses before
+//! it may be dialled; the connection then goes to the checked address, not to the name. TLS to the origin carries the
+//! origin's own name and verifies it.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use control_client::{Host, Origin, Scheme};
+use http::HeaderValue;
+use moka::sync::Cache;
+use pingora_core::{
+    protocols::{ALPN, TcpKeepalive},
+    upstreams::peer::{HttpPeer, Peer as _},
+};
+use tokio::time::{Instant, timeout};
+
+use crate::http::answer::Fault;
+
+/// How long resolved addresses are used: short enough that a moved origin is found within seconds.
+const ADDRESSES_FOR: Duration = Duration::from_secs(10);
+/// Most addresses of one name that are kept; a name with more is being used against us.
+const MAX_ADDRESSES: usize = 16;
+/// Most origins remembered at once, about 1 KiB each.
+const MAX_ORIGINS: u64 = 20_000;
+/// HTTP/2 streams on one connection to an origin.
+const ORIGIN_H2_STREAMS: usize = 100;
+
+/// Deadlines and rules towards origins.
+#[derive(Debug, Clone)]
+pub struct OriginSettings {
+    /// Whether private, loopback and link-local addresses may be dialled for origins that the gate names.
+    pub allow_private: bool,
+    /// To resolve a name; to connect; to finish TLS.
+    pub connect_timeout: Duration,
+    /// Longest silence of an origin that owes an answer.
+    pub response_timeout: Duration,
+    /// Longest silence on a connection that was upgraded or streams events.
+    pub stream_timeout: Duration,
+    /// How long an idle connection to an origin is kept.
+    pub idle_timeout: Duration,
+}
+
+/// Resolves origins and remembers them.
+pub struct Origins {
+    settings: OriginSettings,
+    operators_own: Option<Origin>,
+    known: Cache<Origin, Arc<Target>>,
+}
+
+/// An origin that can be dialled.
+#[derive(Debug)]
+pub struct Target {
+    /// The origin's authority, for `Host`.
+    pub authority: HeaderValue,
+    until: Instant,
+    peers: Vec<HttpPeer>,
+}
+
+/// What kind of exchange a request begins; it decides how long the origin may be silent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exchange {
+    /// A request that is owed an answer.
+    Answer,
+    /// A tunnel, an event stream or a gRPC stream, which may be silent for long.
+    Stream,
+}
+
+impl Origins {
+    /// `operators_own` is the configured default origin: it may be private, because the operator wrote it.
+    pub fn new(settings: OriginSettings, operators_own: Option<Origin>) -> Self {
+        Self { settings, operators_own, known: Cache::new(MAX_ORIGINS) }
+    }
+
+    /// The origin's addresses, remembered or fresh.
+    ///
+    /// # Errors
+    /// The [`Fault`] that the visitor is told of.
+    pub async fn find(&self, origin: &Origin) -> Result<Arc<Target>, Fault> {
+        if let Some(target) = self.known.get(origin).filter(|target| target.is_fresh()) {
+            return Ok(target);
+        }
+        let target = Arc::new(self.resolve(origin).await?);
+        self.known.insert(origin.clone(), target.clone());
+        Ok(target)
+    }
+
+    async fn resolve(&self, origin: &Origin) -> Result<Target, Fault> {
+        let found = self.addresses(origin).await?;
+        let allowed: Vec<IpAddr> = match self.settings.allow_private || self.operators_own.as_ref() == Some(origin) {
+            true => found,
+            false => found.into_iter().filter(|address| is_public(*address)).collect(),
+        };
+        if allowed.is_empty() {
+            return Err(Fault::OriginForbidden);
+        }
+        let authority = HeaderValue::try_from(origin.authority()).map_err(|_| Fault::Internal)?;
+        let peers = allowed.into_iter().take(MAX_ADDRESSES).map(|address| self.peer(origin, address)).collect();
+        Ok(Target { authority, until: Instant::now() + ADDRESSES_FOR, peers })
+    }
+
+    async fn addresses(&self, origin: &Origin) -> Result<Vec<IpAddr>, Fault> {
+        let name = match origin.host() {
+            Host::Ip(address) => return Ok(vec![*address]),
+            Host::Name(name) => name.as_str(),
+        };
+        let looked_up = timeout(self.settings.connect_timeout, tokio::net::lookup_host((name, origin.port()))).await;
+        let addresses = looked_up.map_err(|_| Fault::OriginSlow)?.map_err(|_| Fault::OriginUnknown)?;
+        let addresses: Vec<IpAddr> = addresses.map(|address| address.ip()).collect();
+        match addresses.is_empty() {
+            true => Err(Fault::OriginUnknown),
+            false => Ok(addresses),
+        }
+    }
+
+    /// A peer that carries every deadline. For an address literal the "name" is the address, which rustls verifies
+    /// against the certificate and does not send as SNI (RFC 6066 section 3); an empty name would turn verification off.
+    fn peer(&self, origin: &Origin, address: IpAddr) -> HttpPeer {
+        let tls = origin.scheme() == Scheme::Https;
+        let name = match origin.host() {
+            Host::Name(name) => name.clone(),
+            Host::Ip(address) => address.to_string(),
+        };
+        let mut peer = HttpPeer::new(SocketAddr::new(address, origin.port()), tls, name);
+        let options = &mut peer.options;
+        options.alpn = if tls { ALPN::H2H1 } else { ALPN::H1 };
+        options.connection_timeout = Some(self.settings.connect_timeout);
+        options.total_connection_timeout = Some(self.settings.connect_timeout.saturating_mul(2));
+        options.read_timeout = Some(self.settings.response_timeout);
+        options.write_timeout = Some(self.settings.response_timeout);
+        options.idle_timeout = Some(self.settings.idle_timeout);
+        options.max_h2_streams = ORIGIN_H2_STREAMS;
+        options.tcp_keepalive = Some(keepalive());
+        peer
+    }
+
+    /// How long a stream may be silent.
+    pub fn stream_timeout(&self) -> Duration {
+        self.settings.stream_timeout
+    }
+
+    /// The peer for one try of one request; later tries go to later addresses.
+    pub fn peer_for(&self, target: &Target, attempt: usize, exchange: Exchange) -> Option<Box<HttpPeer>> {
+        let index = attempt.checked_rem(target.peers.len())?;
+        let mut peer = Box::new(target.peers.get(index)?.clone());
+        if exchange == Exchange::Stream {
+            peer.options.read_timeout = Some(self.settings.stream_timeout);
+        }
+        Some(peer)
+    }
+}
+
+impl Target {
+    /// Whether the addresses may still be used without resolving again.
+    pub fn is_fresh(&self) -> bool {
+        Instant::now() < self.until
+    }
+
+    /// The addresses in the order in which they are tried.
+    pub fn sockets(&self) -> Vec<String> {
+        self.peers.iter().map(|peer| peer.address().to_string()).collect()
+    }
+
+    /// How many addresses there are.
+    pub fn addresses(&self) -> usize {
+        self.peers.len()
+    }
+}
+
+/// A peer that vanished without a word is noticed within a minute.
+fn keepalive() -> TcpKeepalive {
+    TcpKeepalive {
+        idle: Duration::from_secs(30),
+        interval: Duration::from_secs(10),
+        count: 3,
+        #[cfg(target_os = "linux")]
+        user_timeout: Duration::from_secs(30),
+    }
+}
+
+/// Whether an address can belong to a stranger's server on the Internet: not one of the special-purpose blocks of the
+/// IANA registries (RFC 6890), in its own form or inside an IPv6 form that maps or embeds it.
+pub fn is_public(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => is_public_v4(address),
+        IpAddr::V6(address) => is_public_v6(address),
+    }
+}
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    let special = address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || address.is_broadcast()
+        || address.is_documentation()
+        || address.is_multicast()
+        || a == 0
+        || a >= 240
+        || (a == 100 && (64..128).contains(&b)) // RFC 6598: carrier-grade NAT
+        || (a == 192 && b == 0 && c == 0) // RFC 6890: IETF protocol assignments
+        || (a == 192 && b == 88 && c == 99) // RFC 7526: 6to4 relays
+        || (a == 198 && (b == 18 || b == 19)); // RFC 2544: benchmarks
+    !special
+}
+
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    let [s0, s1, s2, s3, s4, s5, s6, s7] = address.segments();
+    let embedded = |high: u16, low: u16| {
+        let [a, b] = high.to_be_bytes();
+        let [c, d] = low.to_be_bytes();
+        is_public_v4(Ipv4Addr::new(a, b, c, d))
+    };
+    match (s0, s1) {
+        (0x0064, 0xff9b) if [s2, s3, s4, s5] == [0; 4] => embedded(s6, s7), // RFC 6052: NAT64
+        (0x2002, _) => embedded(s1, s2),                                    // RFC 3056: 6to4
+        (0x2001, 0x0db8) => false,                                          // RFC 3849: documentation
+        (0x2001, second) if second < 0x0200 => false,                       // RFC 6890: Teredo, ORCHID and kin
+        (0x3fff, second) if second < 0x1000 => false,                       // RFC 9637: documentation
+        // Global unicast is 2000::/3; all that is assigned elsewhere is loopback, local or multicast.
+        (first, _) => first & 0xe000 == 0x2000,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn special_addresses_are_not_public_in_any_form() {
+        const SPECIAL: &[&str] = &[
+            "0.0.0.0", "10.1.2.3", "100.64.0.1", "127.0.0.1", "127.255.0.1", "169.254.169.254", "172.16.0.1",
+            "192.0.0.1", "192.0.2.1", "192.88.99.1", "192.168.1.1", "198.18.0.1", "198.51.100.1", "203.0.113.1",
+            "224.0.0.1", "240.0.0.1", "255.255.255.255", "::", "::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1",
+            "::127.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::1", "100::1", "2001::1", "2001:db8::1",
+            "2002:7f00:1::1", "2002:a00:1::1", "3fff::1", "fc00::1", "fd12::1", "fe80::1", "fec0::1", "ff02::1",
+        ];
+        for address in SPECIAL {
+            assert!(!is_public(address.parse().unwrap()), "{address}");
+        }
+    }
+
+    #[test]
+    fn ordinary_addresses_are_public() {
+        const PUBLIC: &[&str] = &[
+            "1.1.1.1", "100.128.0.1", "172.32.0.1", "192.0.1.1", "198.20.0.1", "::ffff:8.8.8.8", "64:ff9b::808:808",
+            "2002:808:808::1", "2606:4700::1111", "2a00:1450::1",
+        ];
+        for address in PUBLIC {
+            assert!(is_public(address.parse().unwrap()), "{address}");
+        }
+    }
+}

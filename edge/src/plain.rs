@@ -1,0 +1,108 @@
+//! Plain-text listeners: challenges first (RFC 8555 section 8.3), every other request is sent to HTTPS.
+//!
+//! A challenge path looks only at orders in flight, for the host that it was asked on: an unknown token costs one look
+//! at a map in memory, no question and no storage.
+
+use std::sync::Arc;
+
+use certs::Challenges;
+use http::{HeaderMap, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use names::Hostname;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    http::{
+        answer::{self, Fault},
+        host, redirect,
+    },
+    http_server::{self, Reply},
+    listen::Acceptor,
+    metrics::Metrics,
+};
+
+const CHALLENGE_PATH: &str = "/.well-known/acme-challenge/";
+
+/// What plain-text listeners know.
+#[derive(Clone)]
+pub struct Plain {
+    /// Challenges of orders in flight.
+    pub challenges: Arc<Challenges>,
+    /// Port of the first HTTPS listener: where a visitor that named a port is sent to.
+    pub https_port: u16,
+    /// Counters.
+    pub metrics: Metrics,
+}
+
+impl Plain {
+    /// Serves plain-text connections until `stop`.
+    pub async fn serve(self, acceptor: Acceptor, tasks: TaskTracker, stop: CancellationToken) {
+        loop {
+            let (accepted, permit) = tokio::select! {
+                next = acceptor.next() => next,
+                () = stop.cancelled() => return,
+            };
+            let (plain, stop) = (self.clone(), stop.clone());
+            tasks.spawn(async move {
+                let answer = |request, _| std::future::ready(plain.answer(&request));
+                http_server::serve(accepted.tcp, accepted.from, stop, answer).await;
+                drop(permit);
+            });
+        }
+    }
+
+    fn answer(&self, request: &Request<Incoming>) -> Reply {
+        let authority = authority(request.headers(), request.uri());
+        let Some(Ok(name)) = authority.map(host::hostname) else {
+            return self.fault(Fault::BadHost, "bad_host", request.headers());
+        };
+        match request.uri().path().strip_prefix(CHALLENGE_PATH) {
+            Some(token) => self.challenge(&name, token, request.headers()),
+            None => self.redirect(&name, authority.unwrap_or_default(), request),
+        }
+    }
+
+    fn challenge(&self, name: &Hostname, token: &str, headers: &HeaderMap) -> Reply {
+        let Some(key_authorization) = self.challenges.find_http(name, token) else {
+            return self.fault(Fault::NoOrigin, "unknown_challenge", headers);
+        };
+        self.metrics.plain_answered("challenge");
+        http_server::reply(StatusCode::OK, "text/plain", key_authorization.as_bytes().to_vec())
+    }
+
+    /// A visitor that named a port came through no port mapping to 80, so it is sent to the HTTPS listener's own port;
+    /// one that did not is sent to 443.
+    fn redirect(&self, name: &Hostname, authority: &str, request: &Request<Incoming>) -> Reply {
+        let port = (authority.contains(':') && self.https_port != 443).then_some(self.https_port);
+        let path = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+        match redirect::to_https(name, port, path) {
+            Some(location) => {
+                self.metrics.plain_answered("redirect");
+                to_reply(answer::redirect(location))
+            }
+            None => self.fault(Fault::BadRequest, "bad_target", request.headers()),
+        }
+    }
+
+    fn fault(&self, fault: Fault, counted: &'static str, headers: &HeaderMap) -> Reply {
+        self.metrics.plain_answered(counted);
+        to_reply(answer::answer(fault, headers.get(header::ACCEPT)))
+    }
+}
+
+fn authority<'a>(headers: &'a HeaderMap, uri: &'a http::Uri) -> Option<&'a str> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.to_str().ok(),
+        (None, _) => uri.authority().map(http::uri::Authority::as_str),
+        (Some(_), Some(_)) => None,
+    }
+}
+
+fn to_reply(answer: answer::Answer) -> Reply {
+    let mut response = Response::new(Full::new(answer.body));
+    *response.status_mut() = answer.status;
+    response.headers_mut().extend(answer.fields);
+    response
+}

@@ -1,0 +1,60 @@
+//! The rules of the moment: what a reload may change.
+//!
+//! A connection takes the policy that stands when it is accepted and keeps it. Reloading swaps the whole snapshot, so
+//! no connection ever sees half of one configuration and half of another.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use control_client::Gate;
+use ipnet::IpNet;
+use rustls::ServerConfig;
+
+use crate::{http::forward::Peer, origin::Origins};
+
+/// One snapshot of the rules.
+pub struct Policy {
+    /// Whom to ask about a name.
+    pub gate: Gate,
+    /// Resolves and remembers origins.
+    pub origins: Origins,
+    /// Peers whose forwarding headers count.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Deadlines of the line.
+    pub limits: LineLimits,
+    /// The TLS policy.
+    pub tls: Arc<ServerConfig>,
+}
+
+/// Deadlines that a connection and its requests live under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LineLimits {
+    /// From accept to a whole ClientHello.
+    pub hello_timeout: Duration,
+    /// From the certificate being there to a finished handshake.
+    pub handshake_timeout: Duration,
+    /// Longest silence of a visitor within a request.
+    pub read_timeout: Duration,
+    /// Longest time that a visitor may take to accept a piece of a response.
+    pub write_timeout: Duration,
+    /// Longest idle time between requests of a connection.
+    pub keepalive_timeout: Duration,
+    /// Largest request head, in bytes of names and values.
+    pub request_header_bytes: usize,
+}
+
+impl Policy {
+    /// How far the word of a peer counts.
+    pub fn peer(&self, address: IpAddr) -> Peer {
+        let address = address.to_canonical();
+        match self.trusted_proxies.iter().any(|net| net.contains(&address)) {
+            true => Peer::TrustedProxy,
+            false => Peer::Visitor,
+        }
+    }
+}
+
+impl std::fmt::Debug for Policy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Policy").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,32 @@
+//! A CA's validation connection (RFC 8737): the certificate of the challenge, and nothing else.
+//!
+//! Only orders in flight are looked at. An unknown name costs one look at a map in memory: no question, no storage.
+
+use certs::Challenges;
+use tokio::{io::AsyncWriteExt, time::timeout};
+
+use crate::{
+    hello::{Alert, Visitor},
+    policy::Policy,
+    secure::SecureError,
+    tls,
+};
+
+/// Answers a probe and closes.
+///
+/// # Errors
+/// [`SecureError`] when no order for the name is in flight or the handshake fails.
+pub async fn answer(probe: Visitor, challenges: &Challenges, policy: &Policy) -> Result<(), SecureError> {
+    let Some(key) = challenges.find_alpn(&probe.name) else {
+        probe.refuse(Alert::UnrecognizedName).await;
+        return Err(SecureError::NoChallenge);
+    };
+    let handshake = probe.start.into_stream(tls::for_probe(&policy.tls, key));
+    let mut stream = timeout(policy.limits.handshake_timeout, handshake)
+        .await
+        .map_err(|_| SecureError::HandshakeTimedOut)?
+        .map_err(SecureError::Handshake)?;
+    // The CA has what it came for; whether it waits for the close is its own business.
+    let _ = timeout(policy.limits.hello_timeout, stream.shutdown()).await;
+    Ok(())
+}

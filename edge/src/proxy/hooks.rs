@@ -1,0 +1,295 @@
+//! Pingora's hooks: each finds its data and calls one plain function.
+
+use std::{net::SocketAddr, os::fd::RawFd, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use clock::SharedClock;
+use control_client::Site;
+use http::{HeaderValue, Method, header};
+use pingora_core::{
+    Error, ErrorType, Result,
+    modules::http::HttpModules,
+    protocols::Digest,
+    upstreams::peer::{HttpPeer, Peer as _},
+};
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+use tokio::time::Instant;
+
+use super::{MAX_ATTEMPTS, fault, head, log};
+use crate::{
+    access_log::AccessLog,
+    connection::{Visit, visit_of},
+    http::{
+        answer::{self, Answer, Fault},
+        forward::OriginHost,
+        host::{self, HostMatch},
+        redirect,
+    },
+    metrics::Metrics,
+    origin::{Exchange, Target},
+};
+
+/// How long the rest of a request's body is read after an early answer, so that the connection can be used again.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+
+pub(crate) struct Hooks {
+    pub(super) log: AccessLog,
+    pub(super) metrics: Metrics,
+    pub(super) clock: SharedClock,
+}
+
+/// What is known of one request.
+pub(crate) struct Context {
+    pub(super) started: Instant,
+    pub(super) visit: Option<Arc<Visit>>,
+    pub(super) site: Option<Arc<Site>>,
+    pub(super) fault: Option<Fault>,
+    pub(super) upstream: Option<(SocketAddr, bool)>,
+    target: Option<Arc<Target>>,
+    exchange: Exchange,
+    attempts: usize,
+}
+
+/// Where a request goes.
+enum Route {
+    Answer(Answer),
+    Fault(Fault),
+    Origin(Arc<Site>),
+}
+
+impl Hooks {
+    pub(super) fn new(log: AccessLog, metrics: Metrics, clock: SharedClock) -> Self {
+        Self { log, metrics, clock }
+    }
+
+    /// The site of a request, or the edge's own answer.
+    async fn route(&self, head: &RequestHeader, visit: &Visit) -> Route {
+        if head::size(head) > visit.policy.limits.request_header_bytes {
+            return Route::Fault(Fault::HeadTooLarge);
+        }
+        let site = match host::match_host(head::authority(head), &visit.site.hostname) {
+            HostMatch::Same => visit.site.clone(),
+            HostMatch::Invalid(_) => return Route::Fault(Fault::BadHost),
+            HostMatch::Other(name) => {
+                // Connection coalescing (RFC 9113 section 9.1.1): only under a certificate that covers both names.
+                if !visit.leaf.covers(&name) {
+                    return Route::Fault(Fault::Misdirected);
+                }
+                match visit.policy.gate.admit(&name).await {
+                    Ok(admitted) => admitted.site,
+                    Err(_) => return Route::Fault(Fault::Misdirected),
+                }
+            }
+        };
+        let moved = site.redirect.as_deref().and_then(|to| redirect::to_target(to, head::path_and_query(head)));
+        match moved {
+            Some(location) => Route::Answer(answer::redirect(location)),
+            None => Route::Origin(site),
+        }
+    }
+
+    /// The origin's addresses: kept on the connection, so that nothing is looked up while they are fresh.
+    async fn target(&self, site: &Arc<Site>, visit: &Visit) -> Result<Arc<Target>, Fault> {
+        let own = Arc::ptr_eq(site, &visit.site);
+        if let Some(target) = visit.target.load_full().filter(|target| own && target.is_fresh()) {
+            return Ok(target);
+        }
+        let origin = site.origin.as_ref().ok_or(Fault::NoOrigin)?;
+        let target = visit.policy.origins.find(origin).await?;
+        if own {
+            visit.target.store(Some(target.clone()));
+        }
+        Ok(target)
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Hooks {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        Context {
+            started: Instant::now(),
+            visit: None,
+            site: None,
+            fault: None,
+            upstream: None,
+            target: None,
+            exchange: Exchange::Answer,
+            attempts: 0,
+        }
+    }
+
+    /// No modules: Pingora's own would compress, which is the origin's decision.
+    fn init_downstream_modules(&self, _: &mut HttpModules) {}
+
+    async fn early_request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<()> {
+        let visit = visit_of(session.digest()).ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
+        ctx.exchange = exchange_of(session);
+        let limits = &visit.policy.limits;
+        session.set_keepalive(Some(limits.keepalive_timeout.as_secs().max(1)));
+        session.set_write_timeout(Some(limits.write_timeout));
+        session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
+        session.set_read_timeout(Some(match ctx.exchange {
+            Exchange::Answer => limits.read_timeout,
+            Exchange::Stream => visit.policy.origins.stream_timeout(),
+        }));
+        ctx.visit = Some(visit);
+        Ok(())
+    }
+
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
+        let visit = ctx.visit.clone().ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
+        let fault = match self.route(session.req_header(), &visit).await {
+            Route::Answer(answer) => {
+                send(session, answer).await?;
+                return Ok(true);
+            }
+            Route::Fault(fault) => fault,
+            Route::Origin(site) => match self.target(&site, &visit).await {
+                Ok(target) => {
+                    (ctx.site, ctx.target) = (Some(site), Some(target));
+                    return Ok(false);
+                }
+                Err(fault) => fault,
+            },
+        };
+        ctx.fault = Some(fault);
+        let rendered = render(fault, session);
+        send(session, rendered).await?;
+        Ok(true)
+    }
+
+    async fn upstream_peer(&self, _: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+        let peer = match (&ctx.visit, &ctx.target) {
+            (Some(visit), Some(target)) => visit.policy.origins.peer_for(target, ctx.attempts, ctx.exchange),
+            _ => None,
+        };
+        peer.ok_or_else(|| Error::new_in(ErrorType::InternalError))
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _: &mut Session,
+        reused: bool,
+        peer: &HttpPeer,
+        _: RawFd,
+        _: Option<&Digest>,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        ctx.upstream = peer.address().as_inet().map(|address| (*address, reused));
+        Ok(())
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        let (Some(visit), Some(site), Some(target)) = (&ctx.visit, &ctx.site, &ctx.target) else {
+            return Err(Error::new_in(ErrorType::InternalError));
+        };
+        let asked = session.req_header();
+        let host = match asked.headers.get(header::HOST) {
+            Some(host) => host.clone(),
+            None => HeaderValue::from_str(head::authority(asked).unwrap_or_default()).unwrap_or_else(|_| target.authority.clone()),
+        };
+        let to = match site.keep_host {
+            true => OriginHost::Keep,
+            false => OriginHost::Replace(target.authority.clone()),
+        };
+        visit.forwarding.apply(request, &host, &to);
+        Ok(())
+    }
+
+    /// No byte of the request was sent, so the next address may be tried.
+    fn fail_to_connect(&self, _: &mut Session, peer: &HttpPeer, ctx: &mut Context, mut error: Box<Error>) -> Box<Error> {
+        ctx.attempts += 1;
+        ctx.upstream = peer.address().as_inet().map(|address| (*address, false));
+        let addresses = ctx.target.as_ref().map_or(1, |target| target.addresses());
+        error.set_retry(ctx.attempts < addresses.min(MAX_ATTEMPTS));
+        self.metrics.origin_connect_failed();
+        error
+    }
+
+    /// Bytes of the request were sent: whether the origin acted on them cannot be known, so it is never sent twice.
+    fn error_while_proxy(
+        &self,
+        _: &HttpPeer,
+        _: &mut Session,
+        mut error: Box<Error>,
+        _: &mut Context,
+        _: bool,
+    ) -> Box<Error> {
+        error.set_retry(false);
+        error
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
+        let Some(fault) = fault::of(error) else {
+            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        };
+        ctx.fault = Some(fault);
+        let rendered = render(fault, session);
+        // Nothing is left to do for a visitor that cannot be told.
+        let _ = send_error(session, rendered).await;
+        FailToProxy { error_code: fault.status().as_u16(), can_reuse_downstream: false }
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
+        log::finish(self, session, error, ctx);
+    }
+
+    /// The access log tells of every request; Pingora's line per failure would let strangers fill a disk.
+    fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(&self, _: &Session, _: &Context, _: &Error, _: ProxyWarnLogContext) -> bool {
+        true
+    }
+}
+
+/// Tunnels and event streams may be silent for long; a plain request is owed an answer.
+fn exchange_of(session: &Session) -> Exchange {
+    let fields = &session.req_header().headers;
+    let begins = |name: header::HeaderName, text: &[u8]| {
+        fields.get(name).is_some_and(|value| value.as_bytes().starts_with(text))
+    };
+    let stream = session.is_upgrade_req()
+        || begins(header::ACCEPT, b"text/event-stream")
+        || begins(header::CONTENT_TYPE, b"application/grpc");
+    if stream { Exchange::Stream } else { Exchange::Answer }
+}
+
+fn render(fault: Fault, session: &Session) -> Answer {
+    answer::answer(fault, session.req_header().headers.get(header::ACCEPT))
+}
+
+fn response_head(answer: &Answer) -> Result<ResponseHeader> {
+    let mut head = ResponseHeader::build(answer.status, Some(answer.fields.len()))?;
+    for (name, value) in &answer.fields {
+        head.insert_header(name, value)?;
+    }
+    Ok(head)
+}
+
+/// Sends an answer of the edge's own on a connection that stays usable.
+async fn send(session: &mut Session, answer: Answer) -> Result<()> {
+    let head = response_head(&answer)?;
+    let bodiless = session.req_header().method == Method::HEAD || answer.body.is_empty();
+    session.write_response_header(Box::new(head), bodiless).await?;
+    match bodiless {
+        true => Ok(()),
+        false => session.write_response_body(Some(answer.body), true).await,
+    }
+}
+
+/// Sends an answer after a failure: the connection closes after it, and nothing is sent if a response has begun.
+async fn send_error(session: &mut Session, answer: Answer) -> Result<()> {
+    let head = response_head(&answer)?;
+    let body = if session.req_header().method == Method::HEAD { bytes::Bytes::new() } else { answer.body };
+    session.as_downstream_mut().write_error_response(head, body).await
+}

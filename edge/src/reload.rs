@@ -1,0 +1,219 @@
+//! Reloading: a new configuration takes effect whole, or the old one stays.
+
+use std::{path::PathBuf, sync::Arc};
+
+use arc_swap::ArcSwap;
+use clock::SharedClock;
+use config::{EdgeConfig, Mistakes};
+use control_client::{Gate, GateError, GateLimits, GateSettings, Origin, OriginError};
+use parking_lot::Mutex;
+use prometheus::Registry;
+use serde::Serialize;
+
+use crate::{
+    metrics::Metrics,
+    origin::{OriginSettings, Origins},
+    policy::{LineLimits, Policy},
+    tls,
+};
+
+/// Makes policies out of configurations.
+#[derive(Debug, Clone)]
+pub struct PolicyMaker {
+    /// The configuration file, read again at every reload.
+    pub file: PathBuf,
+}
+
+/// Why a valid configuration cannot be put to work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PolicyError {
+    /// The gate's client.
+    #[error("the gate's client cannot be set up")]
+    Gate(#[from] GateError),
+    /// The default origin.
+    #[error("proxy.default_origin cannot be used")]
+    Origin(#[from] OriginError),
+    /// The TLS policy.
+    #[error("the TLS policy cannot be set up")]
+    Tls(#[from] rustls::Error),
+}
+
+impl PolicyMaker {
+    /// The policy that the process starts with.
+    ///
+    /// # Errors
+    /// [`PolicyError`].
+    pub fn first(&self, config: &EdgeConfig, clock: SharedClock, registry: &Registry) -> Result<Policy, PolicyError> {
+        let origin = default_origin(config)?;
+        let gate = Gate::new(gate_settings(config, origin.clone()), clock, registry)?;
+        Ok(policy(config, gate, origin, Arc::new(tls::policy()?)))
+    }
+
+    /// The policy after a reload. Tickets stay valid, and the gate's memory stays when the gate does.
+    fn next(&self, old: &EdgeConfig, new: &EdgeConfig, standing: &Policy) -> Result<Policy, PolicyError> {
+        let origin = default_origin(new)?;
+        let gate = match gate_changed(old, new) {
+            true => standing.gate.reconfigured(gate_settings(new, origin.clone()))?,
+            false => standing.gate.clone(),
+        };
+        Ok(policy(new, gate, origin, standing.tls.clone()))
+    }
+}
+
+fn default_origin(config: &EdgeConfig) -> Result<Option<Origin>, OriginError> {
+    config.proxy.default_origin.as_deref().map(str::parse).transpose()
+}
+
+fn gate_changed(old: &EdgeConfig, new: &EdgeConfig) -> bool {
+    let limits = |c: &EdgeConfig| {
+        let l = &c.limits;
+        (l.ask_allow_ttl, l.ask_deny_ttl, l.ask_error_ttl, l.ask_stale, l.ask_cache, l.ask_in_flight)
+    };
+    old.ask != new.ask || old.proxy.default_origin != new.proxy.default_origin || limits(old) != limits(new)
+}
+
+fn gate_settings(config: &EdgeConfig, default_origin: Option<Origin>) -> GateSettings {
+    let limits = &config.limits;
+    GateSettings {
+        url: config.ask.url.clone(),
+        timeout: config.ask.timeout,
+        default_origin,
+        answers: config.storage.path.join("namegate").join("answers"),
+        limits: GateLimits {
+            allow_ttl: limits.ask_allow_ttl,
+            deny_ttl: limits.ask_deny_ttl,
+            error_ttl: limits.ask_error_ttl,
+            stale: limits.ask_stale,
+            cache_bytes: limits.ask_cache,
+            questions_in_flight: limits.ask_in_flight,
+            ..GateLimits::default()
+        },
+    }
+}
+
+fn policy(config: &EdgeConfig, gate: Gate, origin: Option<Origin>, tls: Arc<rustls::ServerConfig>) -> Policy {
+    let limits = &config.limits;
+    let origins = OriginSettings {
+        allow_private: config.proxy.allow_private_origins,
+        connect_timeout: limits.connect_timeout,
+        response_timeout: limits.response_header_timeout,
+        stream_timeout: limits.stream_timeout,
+        idle_timeout: limits.origin_idle,
+    };
+    Policy {
+        gate,
+        origins: Origins::new(origins, origin),
+        trusted_proxies: config.proxy.trusted_proxies.clone(),
+        limits: LineLimits {
+            hello_timeout: limits.hello_timeout,
+            handshake_timeout: limits.handshake_timeout,
+            read_timeout: limits.read_timeout,
+            write_timeout: limits.write_timeout,
+            keepalive_timeout: limits.keepalive_timeout,
+            request_header_bytes: usize::try_from(limits.request_header_bytes).unwrap_or(usize::MAX),
+        },
+        tls,
+    }
+}
+
+/// Reloads on request. Cheap to clone; reloads come one after another.
+#[derive(Clone)]
+pub struct Reloader(Arc<Inner>);
+
+struct Inner {
+    maker: PolicyMaker,
+    standing: Mutex<EdgeConfig>,
+    policy: Arc<ArcSwap<Policy>>,
+    metrics: Metrics,
+}
+
+/// What a reload did.
+#[derive(Debug, Serialize)]
+pub struct Reloaded {
+    /// Sections that changed and can only change with a new process; they are as before.
+    pub needs_restart: Vec<&'static str>,
+}
+
+/// Why the old configuration stays.
+#[derive(Debug, Serialize, thiserror::Error)]
+#[serde(untagged)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// The file or the environment has mistakes.
+    #[error("the old configuration stays: {mistakes}")]
+    Mistakes {
+        /// All of them.
+        mistakes: Mistakes,
+    },
+    /// The configuration is valid but cannot be put to work.
+    #[error("the old configuration stays: {error}")]
+    Policy {
+        /// Why, causes included.
+        error: String,
+    },
+}
+
+impl Reloader {
+    pub(crate) fn new(
+        config: EdgeConfig,
+        maker: PolicyMaker,
+        policy: Arc<ArcSwap<Policy>>,
+        metrics: Metrics,
+    ) -> Self {
+        Self(Arc::new(Inner { maker, standing: Mutex::new(config), policy, metrics }))
+    }
+
+    /// The limit of open connections that the process started with.
+    pub(crate) fn connections(&self) -> usize {
+        self.0.standing.lock().limits.connections
+    }
+
+    /// Reads the file and the environment again and puts them to work.
+    ///
+    /// # Errors
+    /// [`ReloadError`]; nothing has changed then.
+    pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
+        let this = self.clone();
+        // Reading files and checking folders blocks; it is done away from the connections' threads.
+        let done = tokio::task::spawn_blocking(move || this.0.reload()).await;
+        let result = done.unwrap_or_else(|error| Err(ReloadError::Policy { error: error.to_string() }));
+        self.0.metrics.reloaded(if result.is_ok() { "ok" } else { "error" });
+        match &result {
+            Ok(report) => tracing::info!(needs_restart = ?report.needs_restart, "configuration reloaded"),
+            Err(error) => tracing::error!(%error, "configuration not reloaded"),
+        }
+        result
+    }
+}
+
+impl Inner {
+    fn reload(&self) -> Result<Reloaded, ReloadError> {
+        let mut standing = self.standing.lock();
+        let new = config::load(&self.maker.file, config::environment())
+            .map_err(|mistakes| ReloadError::Mistakes { mistakes })?;
+        let policy = self.maker.next(&standing, &new, &self.policy.load());
+        let policy = policy.map_err(|error| ReloadError::Policy { error: telemetry::chain(&error).to_string() })?;
+        let needs_restart = needs_restart(&standing, &new);
+        self.policy.store(Arc::new(policy));
+        *standing = new;
+        Ok(Reloaded { needs_restart })
+    }
+}
+
+fn needs_restart(old: &EdgeConfig, new: &EdgeConfig) -> Vec<&'static str> {
+    let process = |c: &EdgeConfig| {
+        let l = &c.limits;
+        let certificates = (l.certificate_wait, l.certificate_cache, l.orders_in_flight, l.order_timeout);
+        (certificates, l.connections, l.origin_pool, l.h2_streams, l.access_log_queue, l.threads)
+    };
+    let changed = [
+        ("listen", old.listen != new.listen),
+        ("acme", old.acme != new.acme),
+        ("storage", old.storage != new.storage),
+        ("proxy.origin_ca_root", old.proxy.origin_ca_root != new.proxy.origin_ca_root),
+        ("limits", process(old) != process(new)),
+        ("log", old.log != new.log),
+    ];
+    changed.into_iter().filter_map(|(section, changed)| changed.then_some(section)).collect()
+}

@@ -1,0 +1,116 @@
+//! The third stage: a certificate, then the handshake.
+//!
+//! A certificate in memory costs one look-up. Otherwise the visitor waits for the store or for an order that belongs to
+//! the certificate manager, within a limit; a visitor that leaves cancels nothing.
+
+use std::sync::Arc;
+
+use certs::{Leaf, LoadError, ObtainError};
+use control_client::{Freshness, Site};
+use rustls::HandshakeKind;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout},
+};
+use tokio_rustls::server::TlsStream;
+
+use crate::{
+    admit::Admitted,
+    hello::{Alert, Visitor},
+    policy::Policy,
+    serve::Deps,
+    tls,
+};
+
+/// A visitor behind a finished handshake.
+#[derive(Debug)]
+pub struct Secured {
+    /// The encrypted stream.
+    pub tls: TlsStream<TcpStream>,
+    /// The visitor's address.
+    pub from: std::net::SocketAddr,
+    /// What the gate says about the name.
+    pub site: Arc<Site>,
+    /// The certificate in use.
+    pub leaf: Arc<Leaf>,
+    /// The rules that stood when the connection was accepted.
+    pub policy: Arc<Policy>,
+}
+
+/// Why a connection could not be secured.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SecureError {
+    /// The handshake failed after the certificate was chosen.
+    #[error("the handshake failed")]
+    Handshake(#[source] std::io::Error),
+    /// The peer took too long over the handshake.
+    #[error("the handshake did not finish in time")]
+    HandshakeTimedOut,
+    /// A probe came for a name that has no order in flight.
+    #[error("no order for this name is in flight")]
+    NoChallenge,
+    /// The certificate could not be had, or not in time.
+    #[error("no certificate")]
+    Obtain(#[from] ObtainError),
+    /// The gate is out of reach and no certificate is kept for the name.
+    #[error("the gate cannot be asked and no certificate is kept")]
+    StaleWithoutCertificate,
+    /// The store failed while the gate was out of reach.
+    #[error("the kept certificate could not be loaded")]
+    Store(#[from] LoadError),
+}
+
+impl SecureError {
+    /// A stable word for metrics and logs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Handshake(_) => "handshake_failed",
+            Self::HandshakeTimedOut => "handshake_timeout",
+            Self::NoChallenge => "probe_unknown",
+            Self::Obtain(error) => error.code(),
+            Self::StaleWithoutCertificate => "gate_unavailable",
+            Self::Store(_) => "store_failed",
+        }
+    }
+}
+
+/// Finds or obtains the certificate and completes the handshake.
+///
+/// # Errors
+/// [`SecureError`]; the visitor has been sent an alert.
+pub async fn secure(admitted: Admitted, policy: Arc<Policy>, deps: &Deps) -> Result<Secured, SecureError> {
+    let Admitted { visitor, site, freshness } = admitted;
+    let leaf = match deps.certificates.find(&visitor.name) {
+        Some(leaf) => leaf,
+        None => match wait_for_leaf(&visitor, freshness, deps).await {
+            Ok(leaf) => leaf,
+            Err(error) => {
+                visitor.refuse(Alert::InternalError).await;
+                return Err(error);
+            }
+        },
+    };
+    let (from, at) = (visitor.from, Instant::now());
+    let handshake = visitor.start.into_stream(tls::for_visitor(&policy.tls, &leaf));
+    let stream = timeout(policy.limits.handshake_timeout, handshake)
+        .await
+        .map_err(|_| SecureError::HandshakeTimedOut)?
+        .map_err(SecureError::Handshake)?;
+    let resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
+    deps.metrics.handshake_done(resumed, at.elapsed());
+    Ok(Secured { tls: stream, from, site, leaf, policy })
+}
+
+/// The part of a first visit that is not TLS. A stale answer of the gate may serve what is kept but never orders.
+async fn wait_for_leaf(visitor: &Visitor, freshness: Freshness, deps: &Deps) -> Result<Arc<Leaf>, SecureError> {
+    let leaf = match freshness {
+        Freshness::Fresh => deps.certificates.obtain(&visitor.name).await?,
+        Freshness::Stale => {
+            let kept = deps.certificates.load(&visitor.name).await?;
+            kept.ok_or(SecureError::StaleWithoutCertificate)?
+        }
+    };
+    deps.metrics.certificate_waited(visitor.at.elapsed());
+    Ok(leaf)
+}

@@ -1,0 +1,100 @@
+//! The driver: an edge with everything around it, so that a test reads as a script.
+
+use bytes::Bytes;
+use http::Response;
+use test_support::{
+    AcmeProxy, EdgeOptions, EdgeProcess, FakeGate, Loopback, Origin, Pebble, PebbleOptions, Reply,
+    client::{TlsClient, http::HttpError}, wait,
+};
+
+/// An edge that orders from Pebble, through a proxy that counts.
+pub(crate) struct Issuing {
+    pub(crate) edge: EdgeProcess,
+    pub(crate) gate: FakeGate,
+    pub(crate) origin: Origin,
+    pub(crate) proxy: AcmeProxy,
+    pub(crate) pebble: Pebble,
+    pub(crate) host: Loopback,
+}
+
+impl Issuing {
+    pub(crate) async fn start() -> Self {
+        Self::start_with("", PebbleOptions::default()).await
+    }
+
+    /// With configuration text laid over the harness's.
+    pub(crate) async fn start_with(settings: &str, pebble: PebbleOptions) -> Self {
+        let host = Loopback::take();
+        let pebble = Pebble::start(&host, pebble).await;
+        let proxy = AcmeProxy::start(&host, &pebble).await;
+        let gate = FakeGate::start(&host).await;
+        let origin = Origin::start(&host).await;
+        gate.set_default(Reply::origin(&origin.url()));
+        let options = EdgeOptions::on(&host).gate(&gate).acme_proxy(&proxy).set(settings);
+        let edge = EdgeProcess::start(options).await;
+        Self { edge, gate, origin, proxy, pebble, host }
+    }
+
+    /// A client that trusts what Pebble issues.
+    pub(crate) fn client(&self) -> TlsClient {
+        TlsClient::trusting(self.pebble.issuer_root_pem()).without_resumption()
+    }
+
+    pub(crate) async fn get(&self, name: &str, path: &str) -> Result<Response<Bytes>, HttpError> {
+        self.edge.get(&self.client(), name, path).await
+    }
+
+    /// Orders that the CA has taken for one name.
+    pub(crate) fn orders(&self, name: &str) -> usize {
+        self.proxy.orders_for(name)
+    }
+}
+
+/// An edge whose internal CA signs: for promises that are not about issuance.
+pub(crate) struct Proxying {
+    pub(crate) edge: EdgeProcess,
+    pub(crate) gate: FakeGate,
+    pub(crate) origin: Origin,
+    pub(crate) host: Loopback,
+}
+
+impl Proxying {
+    pub(crate) async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    pub(crate) async fn start_with(settings: &str) -> Self {
+        let host = Loopback::take();
+        let gate = FakeGate::start(&host).await;
+        let origin = Origin::start(&host).await;
+        gate.set_default(Reply::origin(&origin.url()));
+        let roots = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(roots.path(), origin.root_pem()).unwrap();
+        let origin_roots = format!("[proxy]\norigin_ca_root = {:?}", roots.path());
+        let options =
+            EdgeOptions::on(&host).gate(&gate).set("[acme]\nissuer = \"internal\"").set(&origin_roots).set(settings);
+        let edge = EdgeProcess::start(options).await;
+        Self { edge, gate, origin, host }
+    }
+
+    /// A client that trusts the internal CA.
+    pub(crate) fn client(&self) -> TlsClient {
+        let root = std::fs::read_to_string(self.edge.storage().join("pki/namegate/root.crt")).unwrap();
+        TlsClient::trusting(&root)
+    }
+
+    pub(crate) async fn get(&self, name: &str, path: &str) -> Result<Response<Bytes>, HttpError> {
+        self.edge.get(&self.client(), name, path).await
+    }
+
+    /// The last line of the access log that has this status, once it is there.
+    pub(crate) async fn access_line(&self, status: u16) -> serde_json::Value {
+        wait::until(&format!("the access log has a line with {status}"), async || {
+            let log = self.edge.log();
+            let lines = log.lines().filter(|line| line.contains("http.log.access"));
+            let lines = lines.filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+            lines.filter(|line| line["status"] == status).last()
+        })
+        .await
+    }
+}

@@ -1,0 +1,101 @@
+//! What is on disk is enough: no restart and no crash costs a second certificate.
+
+use http::StatusCode;
+use test_support::{Kind, Reply};
+
+use crate::stack::{Issuing, Proxying};
+
+#[tokio::test]
+async fn a_restart_serves_everything_from_disk_with_no_new_order() {
+    let mut stack = Issuing::start().await;
+    for name in ["a.test", "b.test", "c.test"] {
+        assert_eq!(stack.get(name, "/").await.unwrap().status(), StatusCode::OK);
+    }
+    stack.edge.kill9();
+    stack.edge.restart().await;
+    for name in ["a.test", "b.test", "c.test"] {
+        assert_eq!(stack.get(name, "/").await.unwrap().status(), StatusCode::OK);
+    }
+    assert_eq!(stack.proxy.count(Kind::NewOrder), stack.proxy.accepted(Kind::NewOrder).max(3));
+    assert_eq!(stack.proxy.accepted(Kind::NewOrder), 3);
+    assert_eq!(stack.proxy.accepted(Kind::NewAccount), 1);
+}
+
+/// Kills the edge while the CA has been asked for `kind`, and counts what the CA has made in the end.
+async fn killed_at(kind: Kind) {
+    let mut stack = Issuing::start().await;
+    let name = "crash.test";
+    stack.proxy.hold_answer(kind);
+    tokio::select! {
+        _ = stack.get(name, "/") => panic!("the answer is held"),
+        () = stack.proxy.answer_reached(kind) => {}
+    }
+    stack.edge.kill9();
+    stack.proxy.release();
+    stack.proxy.clear(kind);
+    stack.edge.restart().await;
+    assert_eq!(stack.get(name, "/").await.unwrap().status(), StatusCode::OK);
+    assert_eq!(stack.proxy.accepted(Kind::NewOrder), 1, "one order at the CA after kill -9 at {kind:?}");
+    assert_eq!(stack.proxy.accepted(Kind::Finalize), 1, "one certificate after kill -9 at {kind:?}");
+}
+
+#[tokio::test]
+async fn a_crash_after_the_challenge_resumes_the_order() {
+    killed_at(Kind::Challenge).await;
+}
+
+#[tokio::test]
+async fn a_crash_after_finalize_leads_to_no_second_certificate() {
+    killed_at(Kind::Finalize).await;
+}
+
+#[tokio::test]
+async fn a_crash_before_the_chain_is_stored_leads_to_no_second_certificate() {
+    killed_at(Kind::Certificate).await;
+}
+
+#[tokio::test]
+async fn an_order_cut_off_by_a_crash_is_finished_without_a_visitor() {
+    let mut stack = Issuing::start().await;
+    stack.proxy.hold_answer(Kind::Finalize);
+    tokio::select! {
+        _ = stack.get("alone.test", "/") => panic!("the answer is held"),
+        () = stack.proxy.answer_reached(Kind::Finalize) => {}
+    }
+    stack.edge.kill9();
+    stack.proxy.release();
+    stack.proxy.clear(Kind::Finalize);
+    stack.edge.restart().await;
+    stack.edge.logs("cert.issued").await;
+    assert_eq!(stack.proxy.accepted(Kind::NewOrder), 1);
+}
+
+#[tokio::test]
+async fn a_broken_store_entry_is_reported_and_stops_nothing() {
+    let mut stack = Proxying::start().await;
+    for name in ["broken.test", "sound.test"] {
+        assert_eq!(stack.get(name, "/").await.unwrap().status(), StatusCode::OK);
+    }
+    let listed = stack.edge.command(&["certs", "list", "--format", "json"]).await;
+    let rows: serde_json::Value = serde_json::from_str(&listed.stdout).unwrap();
+    let issuer = rows[0]["issuer"].as_str().unwrap().to_owned();
+    let entry = stack.edge.storage().join(format!("certificates/{issuer}/broken.test/broken.test.crt"));
+    std::fs::write(entry, "-----BEGIN CERTIFICATE-----\nnonsense\n").unwrap();
+    stack.edge.restart().await;
+    // A store error is never "not found", so nothing is ordered over it.
+    assert!(stack.get("broken.test", "/").await.unwrap_err().alert().is_some());
+    assert_eq!(stack.get("sound.test", "/").await.unwrap().status(), StatusCode::OK);
+    stack.edge.until_metric("namegate_edge_store_broken_entries_total", 1.0).await;
+    assert!(stack.edge.log().contains("broken.test.crt"), "the log names the entry");
+}
+
+#[tokio::test]
+async fn a_deleted_name_is_refused_once_its_answer_has_run_out() {
+    let stack = Proxying::start().await;
+    let short = |origin: &str| Reply::Allow(serde_json::json!({"origin": origin, "ttl_seconds": 1}));
+    stack.gate.set("gone.test", short(&stack.origin.url()));
+    assert_eq!(stack.get("gone.test", "/").await.unwrap().status(), StatusCode::OK);
+    stack.gate.set("gone.test", Reply::Deny);
+    test_support::wait::until("the name is refused", async || stack.get("gone.test", "/").await.is_err().then_some(()))
+        .await;
+}

@@ -5,6 +5,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use parking_lot::Mutex;
@@ -21,6 +22,7 @@ pub(crate) struct Daemon {
     name: &'static str,
     log: PathBuf,
     child: Mutex<Child>,
+    shown: AtomicBool,
 }
 
 impl Daemon {
@@ -33,7 +35,7 @@ impl Daemon {
             .stderr(output)
             .spawn()
             .unwrap_or_else(|error| panic!("{name} does not start ({command:?}): {error}"));
-        Self { name, log: log.to_owned(), child: Mutex::new(child) }
+        Self { name, log: log.to_owned(), child: Mutex::new(child), shown: AtomicBool::new(false) }
     }
 
     /// Waits until a connection to `address` is accepted; panics with the log when the program ends before.
@@ -48,6 +50,7 @@ impl Daemon {
     /// Panics with the log when the program has ended.
     pub(crate) fn assert_running(&self) {
         if let Some(status) = self.exited() {
+            self.shown.store(true, Ordering::Relaxed);
             panic!("{} ended ({status}); its log ends:\n{}", self.name, self.tail());
         }
     }
@@ -94,7 +97,7 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         let ended = self.exited();
         self.kill();
-        if std::thread::panicking() {
+        if std::thread::panicking() && !self.shown.load(Ordering::Relaxed) {
             eprintln!("--- {} ({ended:?}) wrote:\n{}\n---", self.name, self.tail());
         }
     }

@@ -24,6 +24,17 @@ use crate::{
 /// How long [`EdgeProcess::terminate`] waits; a graceful stop that takes longer is a fault of its own.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 
+/// The process that gave up its sockets. Dropped: killed and awaited.
+#[derive(Debug)]
+pub struct Predecessor(Daemon);
+
+impl Predecessor {
+    /// How it ended, if it has.
+    pub fn exited(&self) -> Option<ExitStatus> {
+        self.0.exited()
+    }
+}
+
 /// A running edge. Dropped: killed and awaited; a panic in its log fails the test.
 #[derive(Debug)]
 pub struct EdgeProcess {

@@ -35,7 +35,7 @@ pub use acme_proxy::{AcmeProxy, Answer, Kind};
 pub use body::Body;
 pub use ca::{Ca, Identity};
 pub use dns::Dns;
-pub use edge::{EdgeOptions, EdgeProcess};
+pub use edge::{EdgeOptions, EdgeProcess, Predecessor};
 pub use gate::{FakeGate, Reply};
 pub use loopback::Loopback;
 pub use origin::{BadOrigin, Echo, Misbehaviour, Origin};

@@ -67,9 +67,10 @@ pub struct Pebble {
     acme: SocketAddr,
     issuer_root: String,
     listener_root: String,
-    directory: TempDir,
     pebble: Daemon,
     dns_server: Daemon,
+    // Last: it holds the logs that the others show when a test fails.
+    directory: TempDir,
 }
 
 impl Pebble {
@@ -84,7 +85,7 @@ impl Pebble {
         dns_server.listening(host.at(DNS_PORT)).await;
         pebble.listening(host.at(ACME_PORT)).await;
         let issuer_root = fetch_root(&format!("https://{}/roots/0", host.at(MANAGEMENT_PORT)), &listener_root).await;
-        Self { dns, acme: host.at(ACME_PORT), issuer_root, listener_root, directory, pebble, dns_server }
+        Self { dns, acme: host.at(ACME_PORT), issuer_root, listener_root, pebble, dns_server, directory }
     }
 
     /// The ACME directory.

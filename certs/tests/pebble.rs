@@ -4,5 +4,7 @@
 mod answering;
 #[path = "pebble/issuing.rs"]
 mod issuing;
+#[path = "pebble/managing.rs"]
+mod managing;
 #[path = "pebble/scene.rs"]
 mod scene;

@@ -18,11 +18,11 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 /// Two listeners; they end when this is dropped.
-pub struct Answering(#[expect(dead_code, reason = "held for its Drop, which ends the listeners")] JoinSet<()>);
+pub(crate) struct Answering(#[expect(dead_code, reason = "held for its Drop, which ends the listeners")] JoinSet<()>);
 
 impl Answering {
     /// Answers HTTP-01 on `http` and TLS-ALPN-01 on `tls`, wherever an address is given.
-    pub async fn start(challenges: &Arc<Challenges>, http: Option<SocketAddr>, tls: Option<SocketAddr>) -> Self {
+    pub(crate) async fn start(challenges: &Arc<Challenges>, http: Option<SocketAddr>, tls: Option<SocketAddr>) -> Self {
         let mut tasks = JoinSet::new();
         if let Some(address) = http {
             let (listener, challenges) = (TcpListener::bind(address).await.unwrap(), Arc::clone(challenges));

@@ -2,7 +2,11 @@
 
 use std::{path::Path, sync::Arc};
 
-use certs::{AcmeIssuer, AcmeSettings, Challenges, FileStore, Store};
+use async_trait::async_trait;
+use certs::{
+    AcmeIssuer, AcmeSettings, Certificates, CertificatesSettings, Challenges, FileStore, Issuer, Permission, Permit,
+    Store,
+};
 use clock::SystemClock;
 use names::Hostname;
 use prometheus::Registry;
@@ -13,60 +17,114 @@ use crate::answering::Answering;
 
 /// Which validation ports answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Ports {
+pub(crate) enum Ports {
     Both,
     HttpOnly,
     Neither,
-    TlsOnly,
 }
 
-pub struct Scene {
-    pub host: Loopback,
-    pub pebble: Pebble,
-    pub challenges: Arc<Challenges>,
-    pub folder: TempDir,
-    pub store: Arc<FileStore>,
+pub(crate) struct Scene {
+    pub(crate) host: Loopback,
+    pebble: Option<Pebble>,
+    pub(crate) challenges: Arc<Challenges>,
+    folder: TempDir,
+    pub(crate) store: Arc<FileStore>,
+    options: PebbleOptions,
     _answering: Answering,
 }
 
 impl Scene {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(PebbleOptions::default(), Ports::Both).await
     }
 
-    pub async fn with(options: PebbleOptions, ports: Ports) -> Self {
+    pub(crate) async fn with(options: PebbleOptions, ports: Ports) -> Self {
         let host = Loopback::take();
         let challenges = Arc::new(Challenges::default());
         let http = matches!(ports, Ports::Both | Ports::HttpOnly).then(|| host.at(options.http_port));
-        let tls = matches!(ports, Ports::Both | Ports::TlsOnly).then(|| host.at(options.tls_port));
+        let tls = (ports == Ports::Both).then(|| host.at(options.tls_port));
         let answering = Answering::start(&challenges, http, tls).await;
-        let pebble = Pebble::start(&host, options).await;
+        let pebble = Pebble::start(&host, options.clone()).await;
         let folder = tempfile::tempdir().unwrap();
         let store = open(folder.path());
-        Self { host, pebble, challenges, folder, store, _answering: answering }
+        Self { host, pebble: Some(pebble), challenges, folder, store, options, _answering: answering }
     }
 
-    pub fn settings(&self) -> AcmeSettings {
-        let mut settings = AcmeSettings::new(self.pebble.directory_url());
-        settings.ca_root = Some(self.pebble.root_pem_path());
+    pub(crate) fn pebble(&self) -> &Pebble {
+        self.pebble.as_ref().unwrap()
+    }
+
+    /// Another Pebble at the same address, which knows nothing of what the first one did.
+    pub(crate) async fn restart_pebble(&mut self) {
+        drop(self.pebble.take());
+        self.pebble = Some(Pebble::start(&self.host, self.options.clone()).await);
+    }
+
+    /// Where the store is.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// How many orders Pebble has seen.
+    pub(crate) fn orders(&self) -> usize {
+        self.logged("Added order")
+    }
+
+    /// How many certificates Pebble has made.
+    pub(crate) fn certificates(&self) -> usize {
+        self.logged("Issued certificate")
+    }
+
+    /// How often Pebble has written `text`.
+    pub(crate) fn logged(&self, text: &str) -> usize {
+        self.pebble().log().lines().filter(|line| line.contains(text)).count()
+    }
+
+    pub(crate) fn settings(&self) -> AcmeSettings {
+        let mut settings = AcmeSettings::new(self.pebble().directory_url());
+        settings.ca_root = Some(self.pebble().root_pem_path());
         settings.contact = vec!["mailto:ops@example.com".to_owned()];
         settings
     }
 
-    pub fn issuer(&self) -> AcmeIssuer {
+    pub(crate) fn issuer(&self) -> AcmeIssuer {
         self.issuer_with(self.settings())
     }
 
-    pub fn issuer_with(&self, settings: AcmeSettings) -> AcmeIssuer {
+    pub(crate) fn issuer_with(&self, settings: AcmeSettings) -> AcmeIssuer {
         let store = Arc::clone(&self.store) as Arc<dyn Store>;
         AcmeIssuer::new(settings, store, Arc::clone(&self.challenges), Arc::new(SystemClock)).unwrap()
     }
 }
 
-pub fn open(path: &Path) -> Arc<FileStore> {
+impl Scene {
+    /// A manager as a fresh process would have it.
+    pub(crate) fn certificates_with(&self, settings: CertificatesSettings) -> Certificates {
+        let issuer: Arc<dyn Issuer> = Arc::new(self.issuer());
+        let store = Arc::clone(&self.store) as Arc<dyn Store>;
+        let clock = Arc::new(SystemClock);
+        Certificates::new(settings, vec![issuer], store, Arc::new(Open), clock, &Registry::new()).unwrap()
+    }
+
+    pub(crate) fn manager(&self) -> Certificates {
+        self.certificates_with(CertificatesSettings::default())
+    }
+}
+
+/// A gate that wants every renewal.
+struct Open;
+
+#[async_trait]
+impl Permit for Open {
+    async fn may_renew(&self, _name: &Hostname) -> Permission {
+        Permission::Renew
+    }
+}
+
+pub(crate) fn open(path: &Path) -> Arc<FileStore> {
     Arc::new(FileStore::open(path, &Registry::new()).unwrap())
 }
 
-pub fn name(text: &str) -> Hostname {
+pub(crate) fn name(text: &str) -> Hostname {
     text.parse().unwrap()
 }

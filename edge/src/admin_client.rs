@@ -46,11 +46,7 @@ fn reachable(admin: SocketAddr) -> SocketAddr {
     address
 }
 
-async fn exchange(
-    admin: SocketAddr,
-    method: Method,
-    path: &str,
-) -> Result<(StatusCode, serde_json::Value), AskError> {
+async fn exchange(admin: SocketAddr, method: Method, path: &str) -> Result<(StatusCode, serde_json::Value), AskError> {
     let tcp = TcpStream::connect(admin).await.map_err(AskError::Connect)?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(tcp)).await.map_err(|e| AskError::Exchange(e.into()))?;

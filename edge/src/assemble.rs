@@ -1,14 +1,9 @@
 //! Putting the parts together, in the order in which they need one another, and taking them apart again.
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use certs::{CertificatesSettings, Certificates, Challenges, FileStore, Issuer, Store};
+use certs::{Certificates, CertificatesSettings, Challenges, FileStore, Issuer, Store};
 use clock::SharedClock;
 use config::EdgeConfig;
 use control_client::GateError;

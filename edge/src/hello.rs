@@ -7,11 +7,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use names::{Hostname, HostnameError};
 use rustls::server::Acceptor;
-use tokio::{
-    io::AsyncWriteExt,
-    net::TcpStream,
-    time::{Instant, timeout},
-};
+use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 use crate::{policy::LineLimits, serve::Accepted};
@@ -38,8 +34,6 @@ pub struct Visitor {
     pub name: Hostname,
     /// Who connected.
     pub from: SocketAddr,
-    /// When the hello was complete.
-    pub at: Instant,
     pub(crate) start: StartHandshake<TcpStream>,
 }
 
@@ -93,7 +87,7 @@ pub async fn read(accepted: Accepted, limits: &LineLimits) -> Result<Hello, Hell
     let start = timeout(limits.hello_timeout, acceptor).await.map_err(|_| HelloError::TimedOut)?;
     let mut start = start.map_err(HelloError::Read)?;
     match name_of(&start) {
-        Ok(name) => Ok(sort(Visitor { name, from, at: Instant::now(), start })),
+        Ok(name) => Ok(sort(Visitor { name, from, start })),
         Err(error) => {
             send_alert(&mut start.io, Alert::UnrecognizedName).await;
             Err(error)

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use certs::{AcmeError, AcmeIssuer, AcmeSettings, Challenges, ExternalAccount, InternalCa, InternalCaError, Issuer, Store};
+use certs::{
+    AcmeError, AcmeIssuer, AcmeSettings, Challenges, ExternalAccount, InternalCa, InternalCaError, Issuer, Store,
+};
 use clock::SharedClock;
 use config::{Acme, EabError, EdgeConfig, IssuerKind};
 

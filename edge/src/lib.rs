@@ -6,30 +6,30 @@
 //! This crate knows no database, no account, no rule about who owns a name: it asks the gate. It does not know how a
 //! certificate is obtained: it asks [`certs`].
 
-pub mod serve;
-pub mod hello;
-pub mod probe;
-pub mod admit;
-pub mod secure;
-pub mod tls;
-pub mod connection;
-pub mod proxy;
-pub mod http;
-pub mod origin;
-pub mod policy;
-pub mod listen;
-pub mod plain;
-mod http_server;
-pub mod admin_client;
-pub mod admin;
-pub mod health;
-pub mod explain;
-pub mod reload;
-pub mod issuers;
-pub mod permit;
-pub mod metrics;
 pub mod access_log;
+pub mod admin;
+pub mod admin_client;
+pub mod admit;
 pub mod assemble;
+pub mod connection;
+pub mod explain;
+pub mod health;
+pub mod hello;
+pub mod http;
+mod http_server;
+pub mod issuers;
+pub mod listen;
+pub mod metrics;
+pub mod origin;
+pub mod permit;
+pub mod plain;
+pub mod policy;
+pub mod probe;
+pub mod proxy;
+pub mod reload;
+pub mod secure;
+pub mod serve;
+pub mod tls;
 pub mod upgrade;
 
 pub use serve::serve;

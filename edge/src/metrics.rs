@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, exponential_buckets,
-};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, exponential_buckets};
 
 use crate::{
     http::answer::Fault,
@@ -20,7 +18,6 @@ pub struct Metrics {
     handshakes_full: IntCounter,
     handshakes_resumed: IntCounter,
     handshake_duration: Histogram,
-    certificate_wait: Histogram,
     ends: IntCounterVec,
     /// Requests by the first digit of their status; index 0 is "no response".
     requests: [IntCounter; 6],
@@ -57,19 +54,32 @@ impl Metrics {
             connections: gauge(registry, "connections_open", "Secured connections that stand now")?,
             handshakes_full: handshakes.with_label_values(&["full"]),
             handshakes_resumed: handshakes.with_label_values(&["resumed"]),
-            handshake_duration: histogram(registry, "tls_handshake_duration_seconds", "Handshake after the hello", 0.0002)?,
-            certificate_wait: histogram(
+            handshake_duration: histogram(
                 registry,
-                "certificate_wait_seconds",
-                "Hello to certificate, for names whose certificate was not in memory",
-                0.001,
+                "tls_handshake_duration_seconds",
+                "Handshake after the hello",
+                0.0002,
             )?,
             ends: counters(registry, "connection_ends_total", "How connections ended, by reason", &["reason"])?,
             requests: [class("none"), class("1xx"), class("2xx"), class("3xx"), class("4xx"), class("5xx")],
-            request_duration: histogram(registry, "http_request_duration_seconds", "Head of a request to end of its response", 0.0002)?,
+            request_duration: histogram(
+                registry,
+                "http_request_duration_seconds",
+                "Head of a request to end of its response",
+                0.0002,
+            )?,
             faults: Fault::ALL.into_iter().map(fault).collect(),
-            origin_connect_failures: counter(registry, "origin_connect_failures_total", "Failed tries to reach an origin")?,
-            plain: counters(registry, "plain_requests_total", "Requests on plain-text listeners by answer", &["answer"])?,
+            origin_connect_failures: counter(
+                registry,
+                "origin_connect_failures_total",
+                "Failed tries to reach an origin",
+            )?,
+            plain: counters(
+                registry,
+                "plain_requests_total",
+                "Requests on plain-text listeners by answer",
+                &["answer"],
+            )?,
             reloads: counters(registry, "config_reloads_total", "Configuration reloads by result", &["result"])?,
         })
     }
@@ -95,11 +105,6 @@ impl Metrics {
         let kind = if resumed { &self.handshakes_resumed } else { &self.handshakes_full };
         kind.inc();
         self.handshake_duration.observe(took.as_secs_f64());
-    }
-
-    /// A visitor waited for a certificate that was not in memory.
-    pub fn certificate_waited(&self, waited: Duration) {
-        self.certificate_wait.observe(waited.as_secs_f64());
     }
 
     /// A connection is over.

@@ -66,8 +66,11 @@ pub struct Target {
 pub enum Exchange {
     /// A request that is owed an answer.
     Answer,
-    /// A tunnel, an event stream or a gRPC stream, which may be silent for long.
+    /// An event stream or a gRPC stream, which may be silent for long.
     Stream,
+    /// An upgrade, a WebSocket as a rule: silent for long, and HTTP/1.1 only, since HTTP/2 has no `Upgrade`
+    /// (RFC 9113 section 8.6).
+    Tunnel,
 }
 
 impl Origins {
@@ -147,8 +150,11 @@ impl Origins {
     pub fn peer_for(&self, target: &Target, attempt: usize, exchange: Exchange) -> Option<Box<HttpPeer>> {
         let index = attempt.checked_rem(target.peers.len())?;
         let mut peer = Box::new(target.peers.get(index)?.clone());
-        if exchange == Exchange::Stream {
+        if exchange != Exchange::Answer {
             peer.options.read_timeout = Some(self.settings.stream_timeout);
+        }
+        if exchange == Exchange::Tunnel {
+            peer.options.alpn = ALPN::H1;
         }
         Some(peer)
     }
@@ -233,11 +239,42 @@ mod tests {
     #[test]
     fn special_addresses_are_not_public_in_any_form() {
         const SPECIAL: &[&str] = &[
-            "0.0.0.0", "10.1.2.3", "100.64.0.1", "127.0.0.1", "127.255.0.1", "169.254.169.254", "172.16.0.1",
-            "192.0.0.1", "192.0.2.1", "192.88.99.1", "192.168.1.1", "198.18.0.1", "198.51.100.1", "203.0.113.1",
-            "224.0.0.1", "240.0.0.1", "255.255.255.255", "::", "::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1",
-            "::127.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::1", "100::1", "2001::1", "2001:db8::1",
-            "2002:7f00:1::1", "2002:a00:1::1", "3fff::1", "fc00::1", "fd12::1", "fe80::1", "fec0::1", "ff02::1",
+            "0.0.0.0",
+            "10.1.2.3",
+            "100.64.0.1",
+            "127.0.0.1",
+            "127.255.0.1",
+            "169.254.169.254",
+            "172.16.0.1",
+            "192.0.0.1",
+            "192.0.2.1",
+            "192.88.99.1",
+            "192.168.1.1",
+            "198.18.0.1",
+            "198.51.100.1",
+            "203.0.113.1",
+            "224.0.0.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "::127.0.0.1",
+            "64:ff9b::7f00:1",
+            "64:ff9b::a9fe:a9fe",
+            "64:ff9b:1::1",
+            "100::1",
+            "2001::1",
+            "2001:db8::1",
+            "2002:7f00:1::1",
+            "2002:a00:1::1",
+            "3fff::1",
+            "fc00::1",
+            "fd12::1",
+            "fe80::1",
+            "fec0::1",
+            "ff02::1",
         ];
         for address in SPECIAL {
             assert!(!is_public(address.parse().unwrap()), "{address}");
@@ -247,8 +284,16 @@ mod tests {
     #[test]
     fn ordinary_addresses_are_public() {
         const PUBLIC: &[&str] = &[
-            "1.1.1.1", "100.128.0.1", "172.32.0.1", "192.0.1.1", "198.20.0.1", "::ffff:8.8.8.8", "64:ff9b::808:808",
-            "2002:808:808::1", "2606:4700::1111", "2a00:1450::1",
+            "1.1.1.1",
+            "100.128.0.1",
+            "172.32.0.1",
+            "192.0.1.1",
+            "198.20.0.1",
+            "::ffff:8.8.8.8",
+            "64:ff9b::808:808",
+            "2002:808:808::1",
+            "2606:4700::1111",
+            "2a00:1450::1",
         ];
         for address in PUBLIC {
             assert!(is_public(address.parse().unwrap()), "{address}");

@@ -19,9 +19,7 @@ use pingora_core::{
 use pingora_proxy::HttpProxy;
 use tokio::sync::watch;
 
-use crate::{
-    access_log::AccessLog, connection::Connection, metrics::Metrics, proxy::hooks::Hooks, secure::Secured,
-};
+use crate::{access_log::AccessLog, connection::Connection, metrics::Metrics, proxy::hooks::Hooks, secure::Secured};
 
 /// Tries to reach an origin for one request; each goes to the next address.
 pub(crate) const MAX_ATTEMPTS: usize = 3;

@@ -155,12 +155,7 @@ pub enum ReloadError {
 }
 
 impl Reloader {
-    pub(crate) fn new(
-        config: EdgeConfig,
-        maker: PolicyMaker,
-        policy: Arc<ArcSwap<Policy>>,
-        metrics: Metrics,
-    ) -> Self {
+    pub(crate) fn new(config: EdgeConfig, maker: PolicyMaker, policy: Arc<ArcSwap<Policy>>, metrics: Metrics) -> Self {
         Self(Arc::new(Inner { maker, standing: Mutex::new(config), policy, metrics }))
     }
 

@@ -104,13 +104,11 @@ pub async fn secure(admitted: Admitted, policy: Arc<Policy>, deps: &Deps) -> Res
 
 /// The part of a first visit that is not TLS. A stale answer of the gate may serve what is kept but never orders.
 async fn wait_for_leaf(visitor: &Visitor, freshness: Freshness, deps: &Deps) -> Result<Arc<Leaf>, SecureError> {
-    let leaf = match freshness {
-        Freshness::Fresh => deps.certificates.obtain(&visitor.name).await?,
+    match freshness {
+        Freshness::Fresh => Ok(deps.certificates.obtain(&visitor.name).await?),
         Freshness::Stale => {
             let kept = deps.certificates.load(&visitor.name).await?;
-            kept.ok_or(SecureError::StaleWithoutCertificate)?
+            kept.ok_or(SecureError::StaleWithoutCertificate)
         }
-    };
-    deps.metrics.certificate_waited(visitor.at.elapsed());
-    Ok(leaf)
+    }
 }

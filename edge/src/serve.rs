@@ -88,11 +88,7 @@ pub async fn serve(accepted: Accepted, policy: Arc<Policy>, deps: &Deps) -> Resu
 }
 
 /// Everything before the first request; `None` for a probe, which has no requests.
-async fn secure_visitor(
-    accepted: Accepted,
-    policy: Arc<Policy>,
-    deps: &Deps,
-) -> Result<Option<Secured>, ServeError> {
+async fn secure_visitor(accepted: Accepted, policy: Arc<Policy>, deps: &Deps) -> Result<Option<Secured>, ServeError> {
     let visitor = match hello::read(accepted, &policy.limits).await? {
         Hello::Visitor(visitor) => visitor,
         Hello::Probe(probe) => {

@@ -70,6 +70,24 @@ impl EdgeProcess {
 
     /// Starts the binary without waiting for anything.
     pub fn launch(&mut self) {
+        self.launch_with(&["run"]);
+    }
+
+    /// QUIT to the running process and `run --upgrade` for the next, until the next serves. Returns the old process,
+    /// which drains.
+    pub async fn upgrade(&mut self) -> Predecessor {
+        self.signal("QUIT");
+        let old = self.daemon.take().expect("the edge must have been launched");
+        self.launch_with(&["run", "--upgrade"]);
+        wait::until("the new process serves", async || {
+            self.daemon().assert_running();
+            self.log().contains(&format!("\"pid\":{}", self.id())).then_some(())
+        })
+        .await;
+        Predecessor(old)
+    }
+
+    fn launch_with(&mut self, args: &[&str]) {
         let mut command = Command::new(binary::find());
         // Settings in the caller's own environment would win over the file.
         let foreign =
@@ -77,7 +95,7 @@ impl EdgeProcess {
         foreign.for_each(|key| {
             command.env_remove(key);
         });
-        command.args(["run", "--config"]).arg(self.config_path());
+        command.args(args).arg("--config").arg(self.config_path());
         command.envs(self.options.env.iter().map(|(key, value)| (key.as_str(), value.as_str())));
         self.daemon = Some(Daemon::spawn("namegate-edge", &mut command, &self.log_path()));
     }

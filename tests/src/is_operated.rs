@@ -89,7 +89,7 @@ async fn health_and_metrics_tell_the_state() {
         "namegate_edge_tls_handshakes_total{kind=\"full\"} 1",
         "namegate_edge_http_requests_total{code=\"2xx\"} 1",
         "namegate_edge_store_operation_duration_seconds_bucket",
-        "namegate_edge_acme_order_stage_duration_seconds_bucket",
+        "namegate_edge_acme_stage_seconds_bucket",
         "namegate_edge_certificate_renewal_heartbeat_timestamp_seconds",
         "process_resident_memory_bytes",
     ] {
@@ -105,13 +105,18 @@ async fn the_admin_listener_refuses_a_browser() {
     let mut request = http.request("POST", &stack.edge.admin().to_string(), "/reload", client_http::no_body());
     request.headers_mut().insert("origin", http::HeaderValue::from_static("https://evil.test"));
     assert_eq!(http.send(request).await.unwrap().status(), StatusCode::FORBIDDEN);
-    assert_eq!(http.get("rebound.evil.test", "/explain?hostname=a.test").await.unwrap().status(), StatusCode::FORBIDDEN);
+    assert_eq!(
+        http.get("rebound.evil.test", "/explain?hostname=a.test").await.unwrap().status(),
+        StatusCode::FORBIDDEN
+    );
 }
 
 #[tokio::test]
 async fn the_access_log_speaks_caddys_field_names_and_keeps_no_secret() {
     let stack = Proxying::start().await;
-    stack.gate.set("log.test", Reply::Allow(serde_json::json!({"origin": stack.origin.url(), "connection_id": "con_7"})));
+    stack
+        .gate
+        .set("log.test", Reply::Allow(serde_json::json!({"origin": stack.origin.url(), "connection_id": "con_7"})));
     let client = stack.client().alpn(&["h2"]);
     let mut http = client.visit(stack.edge.https(), "log.test").await.unwrap().http().await.unwrap();
     let mut request = http.request("POST", "log.test", "/path?q=1", client_http::body("12345"));

@@ -5,7 +5,10 @@ use std::time::Duration;
 use futures::future::join_all;
 use http::StatusCode;
 use rustls::AlertDescription;
-use test_support::{Echo, Kind, PebbleOptions, client::{Curl, SClient}};
+use test_support::{
+    Echo, Kind, PebbleOptions,
+    client::{Curl, SClient},
+};
 
 use crate::stack::Issuing;
 
@@ -93,7 +96,10 @@ async fn a_failed_order_is_remembered_and_not_repeated_by_the_next_visitor() {
     let orders = stack.orders("dead.customer.test");
     assert!((1..=2).contains(&orders), "one for each challenge type, not {orders}");
     for _ in 0..20 {
-        assert_eq!(stack.get("dead.customer.test", "/").await.unwrap_err().alert(), Some(AlertDescription::InternalError));
+        assert_eq!(
+            stack.get("dead.customer.test", "/").await.unwrap_err().alert(),
+            Some(AlertDescription::InternalError)
+        );
     }
     assert_eq!(stack.orders("dead.customer.test"), orders);
 }
@@ -101,7 +107,8 @@ async fn a_failed_order_is_remembered_and_not_repeated_by_the_next_visitor() {
 #[tokio::test]
 async fn curl_and_openssl_are_served_like_any_client() {
     let stack = Issuing::start().await;
-    let curl = Curl::new().cacert(stack.pebble.issuer_root_pem_path()).resolve("shop.customer.test", stack.edge.https());
+    let curl =
+        Curl::new().cacert(stack.pebble.issuer_root_pem_path()).resolve("shop.customer.test", stack.edge.https());
     let output = curl.get("https://shop.customer.test:8443/from-curl").await;
     assert_eq!(output.code, 0, "{}", output.stderr);
     assert_eq!(Echo::parse(output.stdout.as_bytes()).target, "/from-curl");

@@ -7,26 +7,26 @@
 mod stack;
 
 #[cfg(test)]
-mod issues_on_first_hello;
+mod answers_for_broken_origins;
 #[cfg(test)]
 mod asks_before_it_issues;
 #[cfg(test)]
-mod survives_crashes;
-#[cfg(test)]
-mod renews_under_traffic;
-#[cfg(test)]
-mod keeps_caddys_storage;
-#[cfg(test)]
-mod reads_hellos;
-#[cfg(test)]
-mod proxies_requests;
-#[cfg(test)]
-mod tells_the_origin_who_asked;
-#[cfg(test)]
-mod answers_for_broken_origins;
-#[cfg(test)]
-mod redirects_plain_text;
+mod hands_over;
 #[cfg(test)]
 mod is_operated;
 #[cfg(test)]
-mod hands_over;
+mod issues_on_first_hello;
+#[cfg(test)]
+mod keeps_caddys_storage;
+#[cfg(test)]
+mod proxies_requests;
+#[cfg(test)]
+mod reads_hellos;
+#[cfg(test)]
+mod redirects_plain_text;
+#[cfg(test)]
+mod renews_under_traffic;
+#[cfg(test)]
+mod survives_crashes;
+#[cfg(test)]
+mod tells_the_origin_who_asked;

@@ -57,7 +57,9 @@ async fn every_spelling_of_a_name_is_one_name() {
 #[tokio::test]
 async fn what_is_not_tls_ends_with_an_alert_or_a_close_and_stops_nothing() {
     let stack = Proxying::start().await;
-    for bytes in [&b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"[..], b"\x16\x03\x01\xff\xff", &[0; 64], b"\x80\x2e\x01\x03\x01"] {
+    for bytes in
+        [&b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"[..], b"\x16\x03\x01\xff\xff", &[0; 64], b"\x80\x2e\x01\x03\x01"]
+    {
         let answer = send_bytes(stack.edge.https(), bytes);
         let answer = tokio::time::timeout(Duration::from_secs(30), answer).await.unwrap().unwrap();
         assert!(!matches!(answer, HelloAnswer::ServerHello), "{bytes:?}");

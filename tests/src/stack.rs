@@ -4,7 +4,8 @@ use bytes::Bytes;
 use http::Response;
 use test_support::{
     AcmeProxy, EdgeOptions, EdgeProcess, FakeGate, Loopback, Origin, Pebble, PebbleOptions, Reply,
-    client::{TlsClient, http::HttpError}, wait,
+    client::{TlsClient, http::HttpError},
+    wait,
 };
 
 /// An edge that orders from Pebble, through a proxy that counts.
@@ -14,7 +15,7 @@ pub(crate) struct Issuing {
     pub(crate) origin: Origin,
     pub(crate) proxy: AcmeProxy,
     pub(crate) pebble: Pebble,
-    pub(crate) host: Loopback,
+    _host: Loopback,
 }
 
 impl Issuing {
@@ -32,7 +33,7 @@ impl Issuing {
         gate.set_default(Reply::origin(&origin.url()));
         let options = EdgeOptions::on(&host).gate(&gate).acme_proxy(&proxy).set(settings);
         let edge = EdgeProcess::start(options).await;
-        Self { edge, gate, origin, proxy, pebble, host }
+        Self { edge, gate, origin, proxy, pebble, _host: host }
     }
 
     /// A client that trusts what Pebble issues.
@@ -56,6 +57,7 @@ pub(crate) struct Proxying {
     pub(crate) gate: FakeGate,
     pub(crate) origin: Origin,
     pub(crate) host: Loopback,
+    _origin_roots: tempfile::NamedTempFile,
 }
 
 impl Proxying {
@@ -74,7 +76,7 @@ impl Proxying {
         let options =
             EdgeOptions::on(&host).gate(&gate).set("[acme]\nissuer = \"internal\"").set(&origin_roots).set(settings);
         let edge = EdgeProcess::start(options).await;
-        Self { edge, gate, origin, host }
+        Self { edge, gate, origin, host, _origin_roots: roots }
     }
 
     /// A client that trusts the internal CA.

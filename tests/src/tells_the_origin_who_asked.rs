@@ -1,7 +1,10 @@
 //! Host, forwarding headers and the line between names.
 
 use http::{HeaderName, HeaderValue, StatusCode};
-use test_support::{Ca, Echo, Reply, client::{TlsClient, http as client_http}};
+use test_support::{
+    Ca, Echo, Reply,
+    client::{TlsClient, http as client_http},
+};
 
 use crate::stack::Proxying;
 

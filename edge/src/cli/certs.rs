@@ -161,9 +161,8 @@ async fn bring(
     let report = import(source, path, store, SystemClock.now()).await?;
     match format {
         Format::Json => {
-            let skipped = |skipped: &Skipped| {
-                serde_json::json!({ "entry": skipped.entry, "reason": skipped.reason.to_string() })
-            };
+            let skipped =
+                |skipped: &Skipped| serde_json::json!({ "entry": skipped.entry, "reason": skipped.reason.to_string() });
             let skipped: Vec<_> = report.skipped.iter().map(skipped).collect();
             Ok(print_json(&serde_json::json!({
                 "imported": report.imported, "accounts": report.accounts, "skipped": skipped

@@ -86,7 +86,9 @@ impl Fault {
             StatusCode::MISDIRECTED_REQUEST => "This connection was opened for another site. Please try again.",
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "The request's header fields are too large.",
             StatusCode::NOT_FOUND => "Nothing is set up at this address yet.",
-            StatusCode::BAD_GATEWAY => "The site behind this address is not answering properly. Please try again later.",
+            StatusCode::BAD_GATEWAY => {
+                "The site behind this address is not answering properly. Please try again later."
+            }
             StatusCode::GATEWAY_TIMEOUT => {
                 "The site behind this address takes too long to answer. Please try again later."
             }

@@ -234,7 +234,8 @@ mod tests {
 
     #[test]
     fn no_spelling_of_a_forwarding_header_survives_from_a_visitor() {
-        let names = CLAIMS.iter().copied().chain(["x-forwarded-for", "x-forwarded-port", "x-forwarded", "x-forwarded-x"]);
+        let names =
+            CLAIMS.iter().copied().chain(["x-forwarded-for", "x-forwarded-port", "x-forwarded", "x-forwarded-x"]);
         for claim in names {
             for underscores in 0..1_u32 << claim.matches('-').count() {
                 let mut dash = 0;

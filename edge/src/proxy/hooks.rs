@@ -133,7 +133,7 @@ impl ProxyHttp for Hooks {
         session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
         session.set_read_timeout(Some(match ctx.exchange {
             Exchange::Answer => limits.read_timeout,
-            Exchange::Stream => visit.policy.origins.stream_timeout(),
+            Exchange::Stream | Exchange::Tunnel => visit.policy.origins.stream_timeout(),
         }));
         ctx.visit = Some(visit);
         Ok(())
@@ -194,7 +194,8 @@ impl ProxyHttp for Hooks {
         let asked = session.req_header();
         let host = match asked.headers.get(header::HOST) {
             Some(host) => host.clone(),
-            None => HeaderValue::from_str(head::authority(asked).unwrap_or_default()).unwrap_or_else(|_| target.authority.clone()),
+            None => HeaderValue::from_str(head::authority(asked).unwrap_or_default())
+                .unwrap_or_else(|_| target.authority.clone()),
         };
         let to = match site.keep_host {
             true => OriginHost::Keep,
@@ -205,7 +206,13 @@ impl ProxyHttp for Hooks {
     }
 
     /// No byte of the request was sent, so the next address may be tried.
-    fn fail_to_connect(&self, _: &mut Session, peer: &HttpPeer, ctx: &mut Context, mut error: Box<Error>) -> Box<Error> {
+    fn fail_to_connect(
+        &self,
+        _: &mut Session,
+        peer: &HttpPeer,
+        ctx: &mut Context,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
         ctx.attempts += 1;
         ctx.upstream = peer.address().as_inet().map(|address| (*address, false));
         let addresses = ctx.target.as_ref().map_or(1, |target| target.addresses());
@@ -258,10 +265,13 @@ fn exchange_of(session: &Session) -> Exchange {
     let begins = |name: header::HeaderName, text: &[u8]| {
         fields.get(name).is_some_and(|value| value.as_bytes().starts_with(text))
     };
-    let stream = session.is_upgrade_req()
-        || begins(header::ACCEPT, b"text/event-stream")
-        || begins(header::CONTENT_TYPE, b"application/grpc");
-    if stream { Exchange::Stream } else { Exchange::Answer }
+    if session.is_upgrade_req() {
+        return Exchange::Tunnel;
+    }
+    match begins(header::ACCEPT, b"text/event-stream") || begins(header::CONTENT_TYPE, b"application/grpc") {
+        true => Exchange::Stream,
+        false => Exchange::Answer,
+    }
 }
 
 fn render(fault: Fault, session: &Session) -> Answer {

@@ -16,8 +16,10 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::client::{content_length, head_end};
 
-/// One read from either side: a TLS record's worth.
-const CHUNK_BYTES: usize = 16 * 1024;
+/// Room for a request, and for the head of an answer with the body of a small one.
+const HEAD_BYTES: usize = 8 * 1024;
+/// One read of a large body: four TLS records, written with one system call.
+const BODY_BYTES: usize = 64 * 1024;
 
 /// Relays everything that reaches `listen` to `origin`, on this thread alone.
 pub async fn serve(listen: SocketAddr, chain_pem: &str, key_pem: &str, origin: SocketAddr) -> Result<()> {
@@ -80,7 +82,7 @@ async fn visit(tcp: TcpStream, acceptor: &TlsAcceptor, pool: &Pool) -> Result<()
         if visitor.read(&mut first).await? == 0 {
             return Ok(visitor.shutdown().await?);
         }
-        let mut buffer = Vec::with_capacity(CHUNK_BYTES);
+        let mut buffer = Vec::with_capacity(HEAD_BYTES);
         buffer.extend(first);
         relay(&mut visitor, pool, &mut buffer).await?;
     }
@@ -107,6 +109,9 @@ async fn relay(visitor: &mut TlsStream<TcpStream>, pool: &Pool, buffer: &mut Vec
         break content_length(head).context("an answer without length")?.saturating_sub(rest.len());
     };
     visitor.write_all(buffer).await?;
+    if missing > 0 {
+        buffer.reserve(BODY_BYTES);
+    }
     while missing > 0 {
         buffer.clear();
         missing = missing.saturating_sub(fill(&mut origin, buffer).await?);

@@ -119,7 +119,7 @@ impl Metrics {
 
     /// A request is over.
     pub fn request_done(&self, status: u16, took: Duration, fault: Option<Fault>) {
-        if let Some(class) = self.requests.get(usize::from(status / 100)).or(self.requests.first()) {
+        if let Some(class) = self.requests.get(usize::from(status / 100)).or_else(|| self.requests.first()) {
             class.inc();
         }
         self.request_duration.observe(took.as_secs_f64());

@@ -95,7 +95,7 @@ impl Proxying {
             let log = self.edge.log();
             let lines = log.lines().filter(|line| line.contains("http.log.access"));
             let lines = lines.filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-            lines.filter(|line| line["status"] == status).last()
+            lines.filter(|line| line["status"] == status).next_back()
         })
         .await
     }

@@ -1,6 +1,6 @@
 //! First visits: how long a new name waits for its certificate, and how many names a second can be given theirs.
 //!
-//! `cargo bench -p certs` against a real Pebble without sleeps, rejecting one good nonce in five, on the same machine.
+//! `cargo bench -p certs` (`-- --alone --metrics` for the first figure with its stages) against a real Pebble without sleeps, rejecting one good nonce in five, on the same machine.
 
 use std::{
     sync::Arc,
@@ -58,7 +58,8 @@ async fn main() {
     waits.sort();
     let ms = |wait: Duration| wait.as_secs_f64() * 1000.0;
     println!("one at a time: p50 {:.1} ms, p99 {:.1} ms", ms(waits[ALONE / 2]), ms(waits[ALONE * 99 / 100]));
-    for round in 0..ROUNDS {
+    let rounds = if std::env::args().any(|argument| argument == "--alone") { 0 } else { ROUNDS };
+    for round in 0..rounds {
         println!("{} names, {} at a time: {:.0}/s", TOGETHER.0, TOGETHER.1, together(&certificates, round).await);
     }
     if std::env::args().any(|argument| argument == "--metrics") {

@@ -163,7 +163,7 @@ pub struct Certificates(Arc<Shared>);
 
 struct Shared {
     settings: Settings,
-    lines: Vec<Line>,
+    lines: Vec<Arc<Line>>,
     store: Arc<dyn Store>,
     permit: Arc<dyn Permit>,
     clock: SharedClock,
@@ -196,7 +196,7 @@ impl Certificates {
         registry: &prometheus::Registry,
     ) -> Result<Self, prometheus::Error> {
         Ok(Self(Arc::new(Shared {
-            lines: issuers.into_iter().map(|issuer| Line::new(issuer, Arc::clone(&clock))).collect(),
+            lines: issuers.into_iter().map(|issuer| Arc::new(Line::new(issuer, Arc::clone(&clock)))).collect(),
             memory: Memory::new(settings.cache_bytes),
             failures: Failures::new(Arc::clone(&store), Arc::clone(&clock)),
             loads: Arc::default(),
@@ -339,7 +339,7 @@ impl Shared {
 
     /// The flight itself. It looks into the store once more, past everything that memory believes: only the store's own
     /// "there is none" leads to an order.
-    async fn obtain_new(&self, name: &Hostname) -> Obtained {
+    async fn obtain_new(self: &Arc<Self>, name: &Hostname) -> Obtained {
         if let Some(leaf) = self.memory.find(name, self.clock.now()) {
             return Ok(leaf);
         }
@@ -363,7 +363,7 @@ impl Shared {
         }
     }
 
-    async fn order_new(&self, name: &Hostname, lane: Lane) -> Obtained {
+    async fn order_new(self: &Arc<Self>, name: &Hostname, lane: Lane) -> Obtained {
         let _cleanup = Grounded { shared: self, name };
         let Ok(_slot) = self.slots.wait().await else { return Err(ObtainError::Busy) };
         let obtained = self.order(name, lane, None).await;

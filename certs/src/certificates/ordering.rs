@@ -145,7 +145,7 @@ impl<'a> Watch<'a> {
 
 impl Shared {
     /// Asks one issuer after the other. What they said is kept when none has a certificate for us.
-    pub(super) async fn order(&self, name: &Hostname, lane: Lane, replaces: Option<&Bundle>) -> Obtained {
+    pub(super) async fn order(self: &Arc<Self>, name: &Hostname, lane: Lane, replaces: Option<&Bundle>) -> Obtained {
         if self.memory.unsaved_count() >= UNSAVED {
             return Err(ObtainError::Busy);
         }
@@ -213,13 +213,13 @@ impl Shared {
     }
 
     /// Stores a new certificate, then serves it. A store that does not take it keeps nobody from being served.
-    async fn keep(&self, line: &Line, name: &Hostname, fresh: Fresh, lane: Lane) -> Arc<Leaf> {
+    async fn keep(self: &Arc<Self>, line: &Arc<Line>, name: &Hostname, fresh: Fresh, lane: Lane) -> Arc<Leaf> {
         let start = Instant::now();
         let Fresh { leaf, bundle, renew_at } = fresh;
         match self.store.save(name, &bundle).await {
             Ok(()) => {
                 self.memory.forget_unsaved(name);
-                self.settle(line, name).await;
+                self.settle_behind(line, name);
             }
             Err(error) => {
                 tracing::error!(%name, error = %telemetry::chain(&error), "the store did not take a certificate; it is served from memory");
@@ -248,6 +248,12 @@ impl Shared {
         plan.ask_at(name, super::renewal::first_hint(name, now, Duration::ZERO));
         drop(plan);
         self.changed.notify_one();
+    }
+
+    /// Settles while the certificate is served already: nobody waits for it, and a crash before it costs nothing.
+    fn settle_behind(self: &Arc<Self>, line: &Arc<Line>, name: &Hostname) {
+        let (shared, line, name) = (Arc::clone(self), Arc::clone(line), name.clone());
+        self.tasks.spawn(async move { shared.settle(&line, &name).await });
     }
 
     /// The certificate is safe: neither the order nor earlier failures need to be remembered.
@@ -282,7 +288,7 @@ impl Shared {
     }
 
     /// The issuer that made a certificate.
-    pub(super) fn line(&self, bundle: &Bundle) -> Option<&Line> {
+    pub(super) fn line(&self, bundle: &Bundle) -> Option<&Arc<Line>> {
         self.lines.iter().find(|line| *line.issuer.key() == bundle.issuer)
     }
 }

@@ -173,7 +173,7 @@ impl Shared {
     }
 
     /// Renews, unless an order for the name is in flight already: that one's outcome is this one's.
-    async fn renew_wanted(&self, name: &Hostname) {
+    async fn renew_wanted(self: &Arc<Self>, name: &Hostname) {
         let (ticket, pilot) = self.orders.board(name);
         let Some(pilot) = pilot else {
             drop(ticket.outcome().await);
@@ -185,7 +185,7 @@ impl Shared {
         pilot.land(renewed);
     }
 
-    async fn renew_stored(&self, name: &Hostname) -> Obtained {
+    async fn renew_stored(self: &Arc<Self>, name: &Hostname) -> Obtained {
         let stored = match self.current(name).await {
             Ok(Some(stored)) => stored,
             Ok(None) => {
@@ -214,7 +214,7 @@ impl Shared {
         renewed
     }
 
-    async fn renew_held(&self, name: &Hostname, bundle: &Bundle) -> Obtained {
+    async fn renew_held(self: &Arc<Self>, name: &Hostname, bundle: &Bundle) -> Obtained {
         let failure = self.failures.load(name).await.map_err(super::store_error)?;
         let actions = self.apply(name, Event::Permitted);
         let Some(Action::Order(lane)) = actions.first() else { return Err(ObtainError::Busy) };

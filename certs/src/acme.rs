@@ -254,7 +254,11 @@ impl Issuer for AcmeIssuer {
             }
         };
         match tokio::time::timeout(limit, obtained).await {
-            Ok(bundle) => Ok(Issued { bundle: bundle?, renew_at: None }),
+            Ok(bundle) => {
+                let bundle = bundle?;
+                self.accounts.prove();
+                Ok(Issued { bundle, renew_at: None })
+            }
             Err(_) => Err(IssueError::TimedOut { limit }),
         }
     }

@@ -2,6 +2,8 @@
 
 #[path = "pebble/answering.rs"]
 mod answering;
+#[path = "pebble/failing.rs"]
+mod failing;
 #[path = "pebble/issuing.rs"]
 mod issuing;
 #[path = "pebble/managing.rs"]

@@ -3,7 +3,13 @@
 //! Made once, kept in the store before the first order goes out, shared by all orders. Whoever comes while it is being
 //! made waits for the same attempt and gets its outcome, failures included.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use clock::{SharedClock, Timestamp};
@@ -23,7 +29,8 @@ use crate::{
 
 /// A directory may move its resources: it is read anew after this time.
 const DIRECTORY_KEPT: Duration = Duration::from_secs(12 * 3600);
-/// A CA that disowns our account again right after we registered is broken; CAs allow ten accounts in three hours.
+/// A CA that disowns an account which it has just made, and which never served an order, is not asked for another one
+/// within this time: CAs allow ten accounts in three hours.
 const REGISTER_AGAIN: Duration = Duration::from_secs(20 * 60);
 
 pub(super) struct Accounts {
@@ -33,12 +40,15 @@ pub(super) struct Accounts {
     store: Arc<dyn Store>,
     clock: SharedClock,
     slot: Mutex<Slot>,
+    /// Whether the account has served an order since it was registered.
+    proven: AtomicBool,
 }
 
 #[derive(Default)]
 struct Slot {
     current: Option<(Account, Timestamp)>,
     failed: Option<(Instant, IssueError)>,
+    /// When this process registered last.
     registered: Option<Timestamp>,
 }
 
@@ -50,7 +60,7 @@ impl Accounts {
         store: Arc<dyn Store>,
         clock: SharedClock,
     ) -> Self {
-        Self { settings, issuer, http, store, clock, slot: Mutex::default() }
+        Self { settings, issuer, http, store, clock, slot: Mutex::default(), proven: AtomicBool::new(false) }
     }
 
     /// The account: from memory, from the store, or newly registered.
@@ -90,7 +100,8 @@ impl Accounts {
             return Ok(account.clone());
         }
         let now = self.clock.now();
-        if slot.registered.is_some_and(|at| now.since(at) < REGISTER_AGAIN) {
+        let unproven = !self.proven.load(Ordering::Relaxed);
+        if unproven && slot.registered.is_some_and(|at| now.since(at) < REGISTER_AGAIN) {
             let problem = "the CA does not know the account that it has just registered".to_owned();
             return Err(IssueError::Unreachable { problem, retry_after: None });
         }
@@ -98,6 +109,11 @@ impl Accounts {
         let account = self.register(&mut slot).await?;
         slot.current = Some((account.clone(), now));
         Ok(account)
+    }
+
+    /// The account has served an order.
+    pub(super) fn prove(&self) {
+        self.proven.store(true, Ordering::Relaxed);
     }
 
     async fn load_or_register(&self, slot: &mut Slot) -> Result<Account, IssueError> {
@@ -120,6 +136,7 @@ impl Accounts {
         };
         save_account(&*self.store, &self.issuer, &stored).await?;
         slot.registered = Some(self.clock.now());
+        self.proven.store(false, Ordering::Relaxed);
         tracing::info!(name: "acme.account", issuer = %self.issuer, account = account.id(), "account registered");
         Ok(account)
     }

@@ -1,6 +1,6 @@
 //! [`Placed`]: one order on its way from `pending` to a certificate.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use http::StatusCode;
 use instant_acme::{Account, AuthorizationStatus, ChallengeType, Error, Identifier, NewOrder, Order, OrderStatus};
@@ -36,6 +36,20 @@ pub(super) struct Placed<'a> {
     /// Whether the journal holds `entry`.
     journalled: bool,
 }
+
+/// A challenge that the CA was told to look for.
+struct Offered {
+    /// `None` when the authorization was valid already.
+    kind: Option<ChallengeKind>,
+    guard: Option<Guard>,
+    /// Whether the CA has heard it.
+    told: Result<(), IssueError>,
+}
+
+/// After an answer that was lost, the order is watched this long for a sign that the request was not.
+const UNSURE: Duration = Duration::from_secs(5);
+/// Looks at an order that may fail in a row: a connection that breaks is no reason to give an order up.
+const FAILED_LOOKS: u32 = 3;
 
 /// How the proof of control ended.
 enum Proof {
@@ -183,10 +197,15 @@ impl Placed<'_> {
 
     /// Offers the challenge of every authorization that is still pending, and waits until the CA has looked.
     async fn offer(wish: Wish<'_>, order: &mut Order, kind: ChallengeKind) -> Result<Proof, IssueError> {
-        let Some((kind, guard)) = Self::offer_one(wish, order, kind).await? else {
+        let Some(Offered { kind, guard, told }) = Self::offer_one(wish, order, kind).await? else {
             return Ok(Proof::Unoffered);
         };
-        let result = poll(order, |status| status == OrderStatus::Pending).await;
+        let looked = poll(order, |status| status == OrderStatus::Pending);
+        let result = match told {
+            Ok(()) => looked.await,
+            // The answer may be lost and the CA looking all the same: withdrawing now would fail the authorization.
+            Err(error) => tokio::time::timeout(UNSURE, looked).await.unwrap_or(Err(error)),
+        };
         drop(guard);
         result?;
         match order.state().status {
@@ -200,19 +219,19 @@ impl Placed<'_> {
         }
     }
 
-    /// Our order has one name and so one authorization; the kind is `None` when that one is valid already.
+    /// Our order has one name and so one authorization. `None` when the CA offers no challenge that we can meet.
     async fn offer_one(
         wish: Wish<'_>,
         order: &mut Order,
         wanted: ChallengeKind,
-    ) -> Result<Option<(Option<ChallengeKind>, Option<Guard>)>, IssueError> {
+    ) -> Result<Option<Offered>, IssueError> {
         let authorization = signed!(async {
             let mut authorizations = order.authorizations();
             authorizations.next().await.transpose().map(|found| found.map(|found| found.status))
         });
         match authorization.map_err(issue_error)? {
             Some(AuthorizationStatus::Pending) => {}
-            Some(_) => return Ok(Some((None, None))),
+            Some(_) => return Ok(Some(Offered { kind: None, guard: None, told: Ok(()) })),
             None => return Ok(None),
         }
         let mut authorizations = order.authorizations();
@@ -221,9 +240,9 @@ impl Placed<'_> {
         let Some(kind) = [wanted, other(wanted)].into_iter().find(|kind| offered(*kind)) else { return Ok(None) };
         let Some(mut challenge) = authorization.challenge(acme_type(kind)) else { return Ok(None) };
         let guard = wish.issuer.offer(wish.name, kind, &challenge)?;
-        signed!(challenge.set_ready()).map_err(issue_error)?;
+        let told = signed!(challenge.set_ready()).map_err(issue_error);
         (wish.progress)(Progress::Offered(kind));
-        Ok(Some((Some(kind), Some(guard))))
+        Ok(Some(Offered { kind: Some(kind), guard: Some(guard), told }))
     }
 
     /// Why the order became invalid: the challenge's own problem, which names what the CA saw.
@@ -294,11 +313,15 @@ impl Placed<'_> {
 /// Looks at the order until it is no longer `busy`.
 async fn poll(order: &mut Order, busy: impl Fn(OrderStatus) -> bool) -> Result<(), IssueError> {
     let mut pace = Pace::start();
-    let mut retry_after = None;
+    let (mut retry_after, mut failed) = (None, 0);
     while busy(order.state().status) {
         pace.wait(retry_after).await;
         let (looked, wait) = with_retry_after(async { signed!(async { order.refresh().await.map(|_| ()) }) }).await;
-        looked.map_err(issue_error)?;
+        failed = match looked.map_err(issue_error) {
+            Ok(()) => 0,
+            Err(IssueError::Unreachable { .. }) if failed + 1 < FAILED_LOOKS => failed + 1,
+            Err(error) => return Err(error),
+        };
         retry_after = wait;
     }
     Ok(())

@@ -2,20 +2,11 @@
 
 use std::time::Duration;
 
-use certs::{Certificates, ObtainError};
+use certs::ObtainError;
 use clock::{Clock, SystemClock};
 use test_support::{PebbleOptions, wait};
-use tokio_util::sync::CancellationToken;
 
-use crate::scene::{Ports, Scene, name};
-
-/// Runs the renewal loop until the guard is dropped.
-fn run(certificates: &Certificates) -> tokio_util::sync::DropGuard {
-    let stop = CancellationToken::new();
-    let (certificates, token) = (certificates.clone(), stop.clone());
-    tokio::spawn(async move { certificates.run(token).await });
-    stop.drop_guard()
-}
+use crate::scene::{Ports, Scene, name, run};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_visitors_of_a_new_name_make_one_order_at_the_ca() {
@@ -71,35 +62,6 @@ async fn certificates_of_a_minute_roll_over_before_they_end() {
         let found = certificates.find(&name("short.customer.test")).expect("there is a valid one at every moment");
         assert!(found.is_valid_at(SystemClock.now()));
         (found.serial() != first.serial()).then_some(())
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_order_that_a_dead_process_left_is_finished_by_the_next_one() {
-    let options = PebbleOptions { va_sleep: Some(Duration::from_secs(1)), ..PebbleOptions::default() };
-    let scene = Scene::with(options, Ports::Both).await;
-    // A process that dies takes its tasks with it: a runtime of its own that is shut down in the middle of the order.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let certificates = scene.manager();
-    runtime.spawn(async move { certificates.obtain(&name("cut.customer.test")).await });
-    wait::until("the order is in the journal", async || {
-        let orders = std::fs::read_dir(scene.folder().join("namegate/orders")).ok()?.next()?.ok()?.path();
-        std::fs::read_dir(orders).ok()?.next().map(drop)
-    })
-    .await;
-    runtime.shutdown_background();
-
-    let certificates = scene.manager();
-    let _running = run(&certificates);
-    wait::until("the order is finished without a visitor", async || {
-        certificates.find(&name("cut.customer.test")).map(drop)
-    })
-    .await;
-    assert_eq!((scene.orders(), scene.certificates()), (1, 1));
-    wait::until("the journal is empty", async || {
-        let orders = std::fs::read_dir(scene.folder().join("namegate/orders")).ok()?.next()?.ok()?.path();
-        std::fs::read_dir(orders).ok()?.next().is_none().then_some(())
     })
     .await;
 }

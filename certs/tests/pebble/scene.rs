@@ -12,6 +12,7 @@ use names::Hostname;
 use prometheus::Registry;
 use tempfile::TempDir;
 use test_support::{Loopback, Pebble, PebbleOptions};
+use tokio_util::sync::CancellationToken;
 
 use crate::answering::Answering;
 
@@ -99,15 +100,14 @@ impl Scene {
 
 impl Scene {
     /// A manager as a fresh process would have it.
-    pub(crate) fn certificates_with(&self, settings: CertificatesSettings) -> Certificates {
-        let issuer: Arc<dyn Issuer> = Arc::new(self.issuer());
+    pub(crate) fn manager_of(&self, issuers: Vec<Arc<dyn Issuer>>, settings: CertificatesSettings) -> Certificates {
         let store = Arc::clone(&self.store) as Arc<dyn Store>;
         let clock = Arc::new(SystemClock);
-        Certificates::new(settings, vec![issuer], store, Arc::new(Open), clock, &Registry::new()).unwrap()
+        Certificates::new(settings, issuers, store, Arc::new(Open), clock, &Registry::new()).unwrap()
     }
 
     pub(crate) fn manager(&self) -> Certificates {
-        self.certificates_with(CertificatesSettings::default())
+        self.manager_of(vec![Arc::new(self.issuer())], CertificatesSettings::default())
     }
 }
 
@@ -127,4 +127,12 @@ pub(crate) fn open(path: &Path) -> Arc<FileStore> {
 
 pub(crate) fn name(text: &str) -> Hostname {
     text.parse().unwrap()
+}
+
+/// Runs the renewal loop until the guard is dropped.
+pub(crate) fn run(certificates: &Certificates) -> tokio_util::sync::DropGuard {
+    let stop = CancellationToken::new();
+    let (certificates, token) = (certificates.clone(), stop.clone());
+    tokio::spawn(async move { certificates.run(token).await });
+    stop.drop_guard()
 }

@@ -6,13 +6,16 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use control_client::{Host, Origin, Scheme};
 use http::HeaderValue;
-use moka::sync::Cache;
+use moka::future::Cache;
 use pingora_core::{
     protocols::{ALPN, TcpKeepalive},
     upstreams::peer::{HttpPeer, Peer as _},
@@ -21,8 +24,10 @@ use tokio::time::{Instant, timeout};
 
 use crate::http::answer::Fault;
 
-/// How long resolved addresses are used: short enough that a moved origin is found within seconds.
+/// How long resolved addresses are used before they are looked up again: a moved origin is found within seconds.
 const ADDRESSES_FOR: Duration = Duration::from_secs(10);
+/// How long they may be used while looking them up fails: a resolver's bad minutes are not the origin's.
+const STALE_FOR: Duration = Duration::from_secs(300);
 /// Most addresses of one name that are kept; a name with more is being used against us.
 const MAX_ADDRESSES: usize = 16;
 /// Most origins remembered at once, about 1 KiB each.
@@ -45,8 +50,11 @@ pub struct OriginSettings {
     pub idle_timeout: Duration,
 }
 
-/// Resolves origins and remembers them.
-pub struct Origins {
+/// Resolves origins and remembers them. A name is looked up once for everyone who waits, and again in the background
+/// while requests go on to the addresses that are known.
+pub struct Origins(Arc<Inner>);
+
+struct Inner {
     settings: OriginSettings,
     operators_own: Option<Origin>,
     known: Cache<Origin, Arc<Target>>,
@@ -57,7 +65,9 @@ pub struct Origins {
 pub struct Target {
     /// The origin's authority, for `Host`.
     pub authority: HeaderValue,
-    until: Instant,
+    resolved: Instant,
+    fresh_until: Instant,
+    refreshing: AtomicBool,
     peers: Vec<HttpPeer>,
 }
 
@@ -76,7 +86,7 @@ pub enum Exchange {
 impl Origins {
     /// `operators_own` is the configured default origin: it may be private, because the operator wrote it.
     pub fn new(settings: OriginSettings, operators_own: Option<Origin>) -> Self {
-        Self { settings, operators_own, known: Cache::new(MAX_ORIGINS) }
+        Self(Arc::new(Inner { settings, operators_own, known: Cache::new(MAX_ORIGINS) }))
     }
 
     /// The origin's addresses, remembered or fresh.
@@ -84,12 +94,53 @@ impl Origins {
     /// # Errors
     /// The [`Fault`] that the visitor is told of.
     pub async fn find(&self, origin: &Origin) -> Result<Arc<Target>, Fault> {
-        if let Some(target) = self.known.get(origin).filter(|target| target.is_fresh()) {
-            return Ok(target);
+        match self.0.known.get(origin).await {
+            Some(target) if target.is_fresh() => return Ok(target),
+            Some(target) if target.resolved.elapsed() < STALE_FOR => {
+                if !target.refreshing.swap(true, Ordering::Relaxed) {
+                    tokio::spawn(self.0.clone().refresh(origin.clone(), target.clone()));
+                }
+                return Ok(target);
+            }
+            Some(_) => self.0.known.invalidate(origin).await,
+            None => {}
         }
-        let target = Arc::new(self.resolve(origin).await?);
-        self.known.insert(origin.clone(), target.clone());
-        Ok(target)
+        let resolve = async { self.0.resolve(origin).await.map(Arc::new) };
+        self.0.known.try_get_with_by_ref(origin, resolve).await.map_err(|fault: Arc<Fault>| *fault)
+    }
+
+    /// How long a stream may be silent.
+    pub fn stream_timeout(&self) -> Duration {
+        self.0.settings.stream_timeout
+    }
+
+    /// The peer for one try of one request; later tries go to later addresses.
+    pub fn peer_for(&self, target: &Target, attempt: usize, exchange: Exchange) -> Option<Box<HttpPeer>> {
+        let index = attempt.checked_rem(target.peers.len())?;
+        let mut peer = Box::new(target.peers.get(index)?.clone());
+        if exchange != Exchange::Answer {
+            peer.options.read_timeout = Some(self.stream_timeout());
+        }
+        if exchange == Exchange::Tunnel {
+            peer.options.alpn = ALPN::H1;
+        }
+        Some(peer)
+    }
+}
+
+impl Inner {
+    /// Looks the addresses up again; while that fails the old ones are used, and looked up again as often as fresh ones.
+    async fn refresh(self: Arc<Self>, origin: Origin, old: Arc<Target>) {
+        let target = match self.resolve(&origin).await {
+            Ok(target) => target,
+            Err(fault @ (Fault::OriginSlow | Fault::OriginUnknown)) => {
+                tracing::debug!(%origin, reason = fault.code(), "an origin's addresses are not found again");
+                old.kept_on()
+            }
+            // Its addresses have become ones that may not be dialled: what is remembered must go at once.
+            Err(_) => return self.known.invalidate(&origin).await,
+        };
+        self.known.insert(origin, Arc::new(target)).await;
     }
 
     async fn resolve(&self, origin: &Origin) -> Result<Target, Fault> {
@@ -103,7 +154,9 @@ impl Origins {
         }
         let authority = HeaderValue::try_from(origin.authority()).map_err(|_| Fault::Internal)?;
         let peers = allowed.into_iter().take(MAX_ADDRESSES).map(|address| self.peer(origin, address)).collect();
-        Ok(Target { authority, until: Instant::now() + ADDRESSES_FOR, peers })
+        let resolved = Instant::now();
+        let fresh_until = resolved + ADDRESSES_FOR;
+        Ok(Target { authority, resolved, fresh_until, refreshing: AtomicBool::new(false), peers })
     }
 
     async fn addresses(&self, origin: &Origin) -> Result<Vec<IpAddr>, Fault> {
@@ -140,30 +193,22 @@ impl Origins {
         options.tcp_keepalive = Some(keepalive());
         peer
     }
-
-    /// How long a stream may be silent.
-    pub fn stream_timeout(&self) -> Duration {
-        self.settings.stream_timeout
-    }
-
-    /// The peer for one try of one request; later tries go to later addresses.
-    pub fn peer_for(&self, target: &Target, attempt: usize, exchange: Exchange) -> Option<Box<HttpPeer>> {
-        let index = attempt.checked_rem(target.peers.len())?;
-        let mut peer = Box::new(target.peers.get(index)?.clone());
-        if exchange != Exchange::Answer {
-            peer.options.read_timeout = Some(self.settings.stream_timeout);
-        }
-        if exchange == Exchange::Tunnel {
-            peer.options.alpn = ALPN::H1;
-        }
-        Some(peer)
-    }
 }
 
 impl Target {
     /// Whether the addresses may still be used without resolving again.
     pub fn is_fresh(&self) -> bool {
-        Instant::now() < self.until
+        Instant::now() < self.fresh_until
+    }
+
+    fn kept_on(&self) -> Self {
+        Self {
+            authority: self.authority.clone(),
+            resolved: self.resolved,
+            fresh_until: Instant::now() + ADDRESSES_FOR,
+            refreshing: AtomicBool::new(false),
+            peers: self.peers.clone(),
+        }
     }
 
     /// The addresses in the order in which they are tried.

@@ -1,5 +1,7 @@
 //! Promises about a real CA: Pebble, strict, without sleeps, rejecting one good nonce in five.
 
+#![expect(clippy::unwrap_used, reason = "a peer that cannot be set up stops the test where it stands")]
+
 #[path = "pebble/answering.rs"]
 mod answering;
 #[path = "pebble/failing.rs"]

@@ -71,8 +71,9 @@ async fn answer_http(mut stream: TcpStream, challenges: Arc<Challenges>) {
 fn find(request: &str, challenges: &Challenges) -> Option<Arc<str>> {
     let token = request.strip_prefix("GET /.well-known/acme-challenge/")?.split(' ').next()?;
     let host = request.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("host:").map(str::to_owned))?;
-    let host = host.trim().rsplit_once(':').map_or(host.trim().to_owned(), |(host, _)| host.to_owned());
-    challenges.find_http(&Hostname::parse(&host).ok()?, token)
+    let host = host.trim();
+    let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+    challenges.find_http(&Hostname::parse(host).ok()?, token)
 }
 
 fn alpn_config(challenges: Arc<Challenges>) -> ServerConfig {

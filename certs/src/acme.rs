@@ -15,6 +15,7 @@ mod order;
 mod pace;
 mod problem;
 mod ways;
+mod wish;
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
@@ -29,9 +30,10 @@ use self::{
     check::unusable,
     http::Http,
     journal::Journal,
-    order::{Wish, is_about_the_challenge},
+    order::is_about_the_challenge,
     problem::{issue_error, refusal_kind, signed},
     ways::Ways,
+    wish::Wish,
 };
 use crate::{
     Bundle, ChallengeKind, Challenges, IssueError, Issued, Issuer, IssuerKey, OrderLimit, Progress, RenewalHint, Store,

@@ -10,6 +10,7 @@
 //!
 //! What a name's state makes of an event is decided by the pure `life::step`; here it is carried out.
 
+mod errors;
 mod flight;
 mod memory;
 mod metrics;
@@ -33,8 +34,12 @@ use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use self::view::CertificateView;
+pub use self::{
+    errors::{LoadError, ObtainError},
+    view::CertificateView,
+};
 use self::{
+    errors::{attempts, store_error},
     flight::{Flights, Pilot},
     memory::{Memory, Unsaved},
     metrics::{Metrics, gauge},
@@ -42,7 +47,7 @@ use self::{
     plan::Plan,
 };
 use crate::{
-    Bundle, Failure, Issuer, Leaf, LeafError, Store, StoreError,
+    Bundle, Issuer, Leaf, Store,
     budget::Slots,
     failures::Failures,
     life::{Action, Event, Lane, State, Validity},
@@ -88,70 +93,6 @@ pub enum Permission {
     Stop,
     /// The gate could not be asked. The renewal goes on: an outage of the gate takes no certificate away.
     Unknown,
-}
-
-/// A certificate could not be loaded.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum LoadError {
-    /// The work was cut off: the process ends, or it has a bug.
-    #[error("the load was cut off")]
-    Died,
-    /// What is stored cannot be served.
-    #[error("the stored certificate cannot be used")]
-    Leaf(#[source] Arc<LeafError>),
-    /// The store failed. This is not "there is none".
-    #[error("the store failed")]
-    Store(#[source] Arc<StoreError>),
-}
-
-/// No certificate came.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum ObtainError {
-    /// Earlier orders failed; the next one is placed no sooner.
-    #[error("no order before {until}, since the last one failed")]
-    BackingOff {
-        /// When the next order may be placed.
-        until: Timestamp,
-        /// What went wrong.
-        failure: Arc<Failure>,
-    },
-    /// Too many names wait for their orders already.
-    #[error("too many orders wait already")]
-    Busy,
-    /// The work was cut off: the process ends, or it has a bug.
-    #[error("the order was cut off")]
-    Died,
-    /// The order has just failed.
-    #[error("the order failed")]
-    Failed {
-        /// What went wrong, per issuer.
-        failure: Arc<Failure>,
-    },
-    /// The store failed; nothing was ordered.
-    #[error("the certificate could not be looked for")]
-    Load(#[from] LoadError),
-    /// The order goes on; whoever comes later finds the certificate.
-    #[error("the order is not done after {} s and goes on", waited.as_secs_f32())]
-    StillIssuing {
-        /// How long was waited.
-        waited: Duration,
-    },
-}
-
-impl ObtainError {
-    /// A stable word for metrics and logs.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::BackingOff { .. } => "backing_off",
-            Self::Busy => "busy",
-            Self::Died => "died",
-            Self::Failed { .. } => "failed",
-            Self::Load(_) => "store",
-            Self::StillIssuing { .. } => "still_issuing",
-        }
-    }
 }
 
 type Loaded = Result<Option<Arc<Leaf>>, LoadError>;
@@ -414,51 +355,6 @@ impl Shared {
         self.plan.lock().apply_from(name, state, event, self.clock.now())
     }
 
-    async fn explain(&self, name: &Hostname) -> CertificateView {
-        let now = self.clock.now();
-        let state = self.plan.lock().state(name);
-        let mut view = CertificateView::new(state.map_or("missing", State::word));
-        let mut problems = Vec::new();
-        match self.memory.find(name, now) {
-            Some(leaf) => view.show("memory", &leaf),
-            None => match self.store.load(name).await.map(|bundle| bundle.as_ref().map(Leaf::parse).transpose()) {
-                Ok(Ok(Some(leaf))) => view.show("store", &leaf),
-                Ok(Ok(None)) => {}
-                Ok(Err(error)) => problems.push(telemetry::chain(&error).to_string()),
-                Err(error) => problems.push(telemetry::chain(&error).to_string()),
-            },
-        }
-        match self.failures.load(name).await {
-            Ok(failure) => {
-                view.next_order = failure.as_deref().map(Failure::next_order);
-                view.failure = failure.map(|failure| Failure::clone(&failure));
-            }
-            Err(error) => problems.push(telemetry::chain(&error).to_string()),
-        }
-        self.explain_plan(&mut view, name, state, now);
-        view.problem = (!problems.is_empty()).then(|| problems.join("; "));
-        view
-    }
-
-    /// The state's word when the plan has none, as before the first visit.
-    fn explain_plan(&self, view: &mut CertificateView, name: &Hostname, state: Option<State>, now: Timestamp) {
-        let valid = view.not_before.is_some_and(|from| from <= now) && view.not_after.is_some_and(|to| now <= to);
-        view.renew_at = match (state, view.not_before, view.not_after) {
-            (Some(state), _, _) => state.due(),
-            (None, Some(not_before), Some(not_after)) if valid => {
-                Some(Validity { not_before, not_after }.renew_at(name, None))
-            }
-            (None, _, _) => None,
-        };
-        if state.is_none() {
-            view.state = match (valid, view.next_order) {
-                (true, _) => "serving",
-                (false, Some(next)) if now < next => "backoff",
-                (false, _) => "missing",
-            };
-        }
-    }
-
     fn show_sizes(&self) {
         let (bytes, entries) = self.memory.size();
         self.metrics.cache_bytes.set(gauge(bytes));
@@ -485,24 +381,12 @@ impl Drop for Grounded<'_> {
     }
 }
 
-/// How often the name failed by its own fault.
-fn attempts(error: &ObtainError) -> u32 {
-    match error {
-        ObtainError::BackingOff { failure, .. } | ObtainError::Failed { failure } => failure.attempts,
-        ObtainError::Busy | ObtainError::Died | ObtainError::Load(_) | ObtainError::StillIssuing { .. } => 0,
-    }
-}
-
 fn validity(leaf: &Leaf) -> Validity {
     Validity { not_before: leaf.not_before(), not_after: leaf.not_after() }
 }
 
 fn parse(bundle: &Bundle) -> Result<Arc<Leaf>, LoadError> {
     Leaf::parse(bundle).map(Arc::new).map_err(|error| LoadError::Leaf(Arc::new(error)))
-}
-
-fn store_error(error: StoreError) -> LoadError {
-    LoadError::Store(Arc::new(error))
 }
 
 #[cfg(test)]

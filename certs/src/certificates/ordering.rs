@@ -150,7 +150,7 @@ impl Shared {
             return Err(ObtainError::Busy);
         }
         tracing::info!(%name, ?lane, "cert.issuing");
-        let before = self.failures.load(name).await.map_err(super::store_error)?;
+        let before = self.failures.load(name).await.map_err(super::errors::store_error)?;
         let spent = before.as_deref().map_or(0, |failure| failure.authorizations_since(self.clock.now()));
         if let Some(failure) = before.filter(|_| !Failure::allows(spent)) {
             return Err(ObtainError::BackingOff { until: failure.next_order(), failure });

@@ -10,7 +10,7 @@ use names::Hostname;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::{ObtainError, Obtained, Permission, Shared, attempts, parse, validity};
+use super::{ObtainError, Obtained, Permission, Shared, errors::attempts, parse, validity};
 use crate::{
     Bundle, Leaf, Scanned,
     jitter::jitter,
@@ -215,7 +215,7 @@ impl Shared {
     }
 
     async fn renew_held(self: &Arc<Self>, name: &Hostname, bundle: &Bundle) -> Obtained {
-        let failure = self.failures.load(name).await.map_err(super::store_error)?;
+        let failure = self.failures.load(name).await.map_err(super::errors::store_error)?;
         let actions = self.apply(name, Event::Permitted);
         let Some(Action::Order(lane)) = actions.first() else { return Err(ObtainError::Busy) };
         match failure {
@@ -231,7 +231,7 @@ impl Shared {
         if let Some(unsaved) = self.memory.find_unsaved(name) {
             return Ok(Some(Stored { leaf: unsaved.leaf, bundle: Bundle::clone(&unsaved.bundle) }));
         }
-        let Some(bundle) = self.store.load(name).await.map_err(super::store_error)? else { return Ok(None) };
+        let Some(bundle) = self.store.load(name).await.map_err(super::errors::store_error)? else { return Ok(None) };
         Ok(Some(Stored { leaf: parse(&bundle)?, bundle }))
     }
 

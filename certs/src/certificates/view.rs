@@ -1,9 +1,14 @@
 //! [`CertificateView`]: what `explain` shows.
 
 use clock::Timestamp;
+use names::Hostname;
 use serde::{Serialize, Serializer};
 
-use crate::{Failure, Leaf};
+use super::Shared;
+use crate::{
+    Failure, Leaf,
+    life::{State, Validity},
+};
 
 /// What is known about one name's certificate. Making it has no side effect.
 #[derive(Debug, Clone, Serialize)]
@@ -60,6 +65,54 @@ impl CertificateView {
         self.serial = Some(leaf.serial().to_owned());
         self.not_before = Some(leaf.not_before());
         self.not_after = Some(leaf.not_after());
+    }
+}
+
+impl Shared {
+    /// Puts together what memory, store, plan and failure memory know.
+    pub(super) async fn explain(&self, name: &Hostname) -> CertificateView {
+        let now = self.clock.now();
+        let state = self.plan.lock().state(name);
+        let mut view = CertificateView::new(state.map_or("missing", State::word));
+        let mut problems = Vec::new();
+        match self.memory.find(name, now) {
+            Some(leaf) => view.show("memory", &leaf),
+            None => match self.store.load(name).await.map(|bundle| bundle.as_ref().map(Leaf::parse).transpose()) {
+                Ok(Ok(Some(leaf))) => view.show("store", &leaf),
+                Ok(Ok(None)) => {}
+                Ok(Err(error)) => problems.push(telemetry::chain(&error).to_string()),
+                Err(error) => problems.push(telemetry::chain(&error).to_string()),
+            },
+        }
+        match self.failures.load(name).await {
+            Ok(failure) => {
+                view.next_order = failure.as_deref().map(Failure::next_order);
+                view.failure = failure.map(|failure| Failure::clone(&failure));
+            }
+            Err(error) => problems.push(telemetry::chain(&error).to_string()),
+        }
+        self.explain_plan(&mut view, name, state, now);
+        view.problem = (!problems.is_empty()).then(|| problems.join("; "));
+        view
+    }
+
+    /// The state's word when the plan has none, as before the first visit.
+    fn explain_plan(&self, view: &mut CertificateView, name: &Hostname, state: Option<State>, now: Timestamp) {
+        let valid = view.not_before.is_some_and(|from| from <= now) && view.not_after.is_some_and(|to| now <= to);
+        view.renew_at = match (state, view.not_before, view.not_after) {
+            (Some(state), _, _) => state.due(),
+            (None, Some(not_before), Some(not_after)) if valid => {
+                Some(Validity { not_before, not_after }.renew_at(name, None))
+            }
+            (None, _, _) => None,
+        };
+        if state.is_none() {
+            view.state = match (valid, view.next_order) {
+                (true, _) => "serving",
+                (false, Some(next)) if now < next => "backoff",
+                (false, _) => "missing",
+            };
+        }
     }
 }
 

@@ -287,6 +287,9 @@ impl Shared {
         if let Some(leaf) = self.read(name).await? {
             return Ok(leaf);
         }
+        if !self.store.can_keep(name) {
+            return Err(ObtainError::Unstorable);
+        }
         let failure = self.failures.load(name).await.map_err(store_error)?;
         let state = failure.as_deref().map_or(State::Missing, |failure| State::Backoff {
             until: failure.next_order(),
@@ -320,9 +323,11 @@ impl Shared {
         match error {
             ObtainError::BackingOff { until, .. } => *until,
             ObtainError::Failed { failure } => failure.next_order(),
-            ObtainError::Busy | ObtainError::Died | ObtainError::Load(_) | ObtainError::StillIssuing { .. } => {
-                self.clock.now() + renewal::STORE_RETRY
-            }
+            ObtainError::Busy
+            | ObtainError::Died
+            | ObtainError::Load(_)
+            | ObtainError::StillIssuing { .. }
+            | ObtainError::Unstorable => self.clock.now() + renewal::STORE_RETRY,
         }
     }
 

@@ -199,6 +199,10 @@ fn failed(action: &'static str, entry: &str, source: io::Error) -> StoreError {
 
 #[async_trait]
 impl Store for FileStore {
+    fn can_keep(&self, name: &Hostname) -> bool {
+        layout::fits(name)
+    }
+
     async fn load(&self, name: &Hostname) -> Result<Option<Bundle>, StoreError> {
         let name = name.clone();
         self.run("load", move |disk| disk.load(&name)).await

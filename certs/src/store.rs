@@ -64,6 +64,11 @@ pub enum StoreError {
 /// Writes are atomic and durable: after a crash an entry is the old one or the new one, whole.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
+    /// Whether an entry of this name can be kept at all: asked before an order, which would be lost otherwise.
+    fn can_keep(&self, _name: &Hostname) -> bool {
+        true
+    }
+
     /// The certificate for `name`: of several issuers' the one whose validity began last. A broken entry of one issuer
     /// is reported (log, counter) and skipped when another issuer's is sound; it is an error when it is the only one.
     async fn load(&self, name: &Hostname) -> Result<Option<Bundle>, StoreError>;

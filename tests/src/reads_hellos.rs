@@ -122,3 +122,16 @@ async fn no_name_is_ever_served_with_the_certificate_of_another() {
         assert_eq!(stack.get(name, "/").await.unwrap().status(), StatusCode::OK);
     }
 }
+
+#[tokio::test]
+async fn a_name_too_long_for_the_store_is_refused_before_an_order() {
+    let stack = Issuing::start().await;
+    let name = |len: usize| {
+        let tail = format!(".{}.{}.{}.test", "b".repeat(60), "c".repeat(60), "d".repeat(60));
+        format!("{}{tail}", "a".repeat(len - tail.len()))
+    };
+    let refused = stack.get(&name(251), "/").await.unwrap_err();
+    assert_eq!(refused.alert(), Some(AlertDescription::InternalError));
+    assert_eq!(stack.proxy.count(Kind::NewOrder), 0);
+    assert!(stack.edge.log().contains("too long for the store"), "the reason is told");
+}

@@ -54,6 +54,9 @@ pub enum ObtainError {
         /// How long was waited.
         waited: Duration,
     },
+    /// The store cannot keep a certificate under this name, so none is ordered.
+    #[error("the name is too long for the store")]
+    Unstorable,
 }
 
 impl ObtainError {
@@ -66,6 +69,7 @@ impl ObtainError {
             Self::Failed { .. } => "failed",
             Self::Load(_) => "store",
             Self::StillIssuing { .. } => "still_issuing",
+            Self::Unstorable => "unstorable",
         }
     }
 }
@@ -74,7 +78,11 @@ impl ObtainError {
 pub(super) fn attempts(error: &ObtainError) -> u32 {
     match error {
         ObtainError::BackingOff { failure, .. } | ObtainError::Failed { failure } => failure.attempts,
-        ObtainError::Busy | ObtainError::Died | ObtainError::Load(_) | ObtainError::StillIssuing { .. } => 0,
+        ObtainError::Busy
+        | ObtainError::Died
+        | ObtainError::Load(_)
+        | ObtainError::StillIssuing { .. }
+        | ObtainError::Unstorable => 0,
     }
 }
 

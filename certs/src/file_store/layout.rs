@@ -13,6 +13,8 @@ pub(super) const CERTIFICATES: &str = "certificates";
 pub(super) const OWN: &str = "namegate";
 /// Longest path segment that file systems take.
 const MAX_SEGMENT: usize = 255;
+/// Longest ending of a file that is named after a hostname.
+const LONGEST_ENDING: &str = ".json";
 /// Most segments of a key; ours have at most five.
 const MAX_SEGMENTS: usize = 8;
 
@@ -25,6 +27,12 @@ pub(crate) fn safe(text: &str) -> String {
 
 fn is_safe(char: char) -> bool {
     char.is_ascii_alphanumeric() || matches!(char, '_' | '@' | '.' | '-')
+}
+
+/// Whether the files of `name` have names that file systems take: CertMagic's layout ends three bytes before the longest
+/// hostname does.
+pub(super) fn fits(name: &Hostname) -> bool {
+    name.as_str().len() + LONGEST_ENDING.len() <= MAX_SEGMENT
 }
 
 /// The segment of the wildcard certificate that may serve `name`.

@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use crate::results::{Compared, Ratio, Results};
 
-const WIDTH: f64 = 760.0;
-const LABELS: f64 = 250.0;
+const WIDTH: f64 = 780.0;
+const LABELS: f64 = 270.0;
 const RIGHT: f64 = 150.0;
 const TOP: f64 = 64.0;
 const ROW: f64 = 34.0;
@@ -15,10 +15,10 @@ const BOTTOM: f64 = 44.0;
 
 /// Text and lines follow the page: a picture of its own asks the system, not the page, which of both it is on.
 const STYLE: &str = "text{font:14px system-ui,sans-serif;fill:#1f2328}.small{font-size:12px;fill:#59636e}\
-.title{font-size:16px;font-weight:600}.less{fill:#1a7f37}.more{fill:#bf5700}.line{stroke:#59636e;stroke-width:1}\
+.title{font-size:16px;font-weight:600}.less{fill:#1a7f37}.more{fill:#bf5700}.line{stroke:#1f2328;stroke-width:1}\
 .parity{stroke:#59636e;stroke-width:1.5;stroke-dasharray:4 3}\
 @media(prefers-color-scheme:dark){text{fill:#e6edf3}.small{fill:#9198a1}.less{fill:#3fb950}.more{fill:#e8912d}\
-.line,.parity{stroke:#9198a1}}";
+.line{stroke:#e6edf3}.parity{stroke:#9198a1}}";
 
 /// Draws it. Works that were not measured have no bar and say so.
 pub fn svg(results: &Results) -> String {

@@ -107,7 +107,8 @@ fn costs(results: &Results) -> String {
         Some(ratio) => format!("{} ({:.2})", figure(summary.cost), ratio.median),
         None => figure(summary.cost),
     };
-    let table = by_server(results, |_| true, cell);
+    let label = |work: Work| format!("{}, {}", work.title(), work.unit());
+    let table = by_server(results, |_| true, label, cell);
     format!("## Cost of each server, median of the rounds (and its ratio to the best peer)\n\n{table}")
 }
 
@@ -116,7 +117,7 @@ fn latencies(results: &Results) -> String {
         (Some(p50), Some(p99)) => format!("{} / {}", figure(p50), figure(p99)),
         _ => "-".to_owned(),
     };
-    let table = by_server(results, |work| work != Work::Idle, cell);
+    let table = by_server(results, |work| work != Work::Idle, |work| work.title().to_owned(), cell);
     format!(
         "## Latency p50 / p99 in µs, median of the rounds\n\n\
          Under the same closed load, on the client's side, with the server's core busy: it tells of queueing as much as\n\
@@ -124,12 +125,17 @@ fn latencies(results: &Results) -> String {
     )
 }
 
-fn by_server(results: &Results, wanted: fn(Work) -> bool, cell: impl Fn(&Summary) -> String) -> Table {
+fn by_server(
+    results: &Results,
+    wanted: fn(Work) -> bool,
+    label: fn(Work) -> String,
+    cell: impl Fn(&Summary) -> String,
+) -> Table {
     let mut columns = vec!["work"];
     columns.extend(Kind::ALL.map(Kind::name));
     let mut table = Table::new(&columns);
     for compared in results.works.iter().filter(|compared| wanted(compared.work)) {
-        let mut row = vec![format!("{}, {}", compared.work.title(), compared.unit)];
+        let mut row = vec![label(compared.work)];
         row.extend(Kind::ALL.map(|kind| find(compared, kind.name()).map_or_else(|| NONE.to_owned(), &cell)));
         table.row(row);
     }
@@ -177,7 +183,11 @@ fn start_up(results: &Results) -> String {
         mib(*settled_mib),
     ]);
     let cold = milliseconds(*cold_visit_p50_ms);
-    format!("## Start with a full store\n\n{table}\nThe first visit to a name of that store, right after: {cold}.\n")
+    format!(
+        "## Start with a full store\n\n{table}\nThe first visit to a name of that store, right after: {cold}.\n\
+         The walk counts as ended when the process has used less than 2 % of its core for two seconds; its end is known\n\
+         to half a second.\n"
+    )
 }
 
 /// One line for every figure that a reader may look for and not find.

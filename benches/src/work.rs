@@ -66,7 +66,7 @@ impl Work {
     pub const fn short(self) -> &'static str {
         match self {
             Self::FullHandshake => "full handshake, CPU",
-            Self::FullHandshakeHybrid => "full handshake, post-quantum, CPU",
+            Self::FullHandshakeHybrid => "post-quantum handshake, CPU",
             Self::ResumedHandshake => "resumed handshake, CPU",
             Self::Http1 => "HTTP/1.1 request, CPU",
             Self::Http2 => "HTTP/2 request, CPU",

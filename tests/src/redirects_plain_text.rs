@@ -42,7 +42,7 @@ async fn http_01_is_answered_when_tls_alpn_01_cannot_be() {
     assert_eq!(stack.get("http01.test", "/").await.unwrap().status(), StatusCode::OK);
     assert!(stack.edge.metric("namegate_edge_plain_requests_total{answer=\"challenge\"}").await >= 1.0);
     // The next name goes straight to what has worked.
-    let before = stack.proxy.count(Kind::NewOrder);
+    let before = stack.proxy.accepted(Kind::NewOrder);
     assert_eq!(stack.get("next.test", "/").await.unwrap().status(), StatusCode::OK);
-    assert_eq!(stack.proxy.count(Kind::NewOrder) - before, 1);
+    assert_eq!(stack.proxy.accepted(Kind::NewOrder) - before, 1);
 }

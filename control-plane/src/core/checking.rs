@@ -1,0 +1,450 @@
+//! What a look at the DNS means for a claim.
+//!
+//! [`judge`] is pure: claim, sight, time in; claim and events out. [`Core::apply_check`] writes it down. The worker and
+//! the verbs of an API come through here alike, so whoever is first makes the change and the other finds it made.
+
+use std::{
+    hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher},
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use super::{
+    CertificateState, Claim, Connection, Core, CoreError, CoreSettings, Deadline, Document, EventKind, Fix, Lifecycle,
+    Moment, Ownership, ProofKind, Reason, ReasonCode, Routing, UsageKind,
+    change::Change,
+    connections::about,
+    takeover::{Admission, Holder, Released, admit},
+};
+use crate::db::{self, Session, attempts::Attempt};
+
+/// What was seen at the challenge's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChallengeSight {
+    /// No name server has it; some may have other values.
+    Absent(Vec<String>),
+    /// Some name servers have it.
+    Partly(Vec<String>),
+    /// It is there.
+    Present,
+    /// Nobody could be asked, or no server gave an answer.
+    Unreachable(String),
+}
+
+/// What was seen of one desired record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordSight {
+    /// Its place in the list.
+    pub position: i64,
+    /// Whether it is as it should be.
+    pub propagated: bool,
+    /// What is there.
+    pub observed: Option<String>,
+}
+
+/// Where the name points.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoutingSight {
+    /// The facet that this sight speaks for; `None` when nothing could be concluded.
+    pub verdict: Option<Routing>,
+    /// Record by record.
+    pub records: Vec<RecordSight>,
+    /// What is in the way, worst first.
+    pub reason: Option<Reason>,
+}
+
+/// One look. What was not looked at is `None`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// The challenge.
+    pub challenge: Option<ChallengeSight>,
+    /// The records.
+    pub routing: Option<RoutingSight>,
+    /// The claim that holds the name now and whose own challenge is not there any more.
+    pub lapsed_holder: Option<String>,
+}
+
+/// Who looked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Looker {
+    /// A person or program, through an API: is told of a conflict.
+    Verb,
+    /// The worker: writes a conflict down.
+    Worker,
+}
+
+/// What the DNS has to be asked about a claim.
+#[derive(Debug, Clone)]
+pub struct Inquiry {
+    /// The claim with its proofs and records.
+    pub connection: Connection,
+    /// The other claim that holds the name, and its challenge: name and value.
+    pub holder: Option<(String, String, String)>,
+}
+
+/// What came of a look.
+#[derive(Debug, Clone)]
+pub(crate) struct Verdict {
+    pub(crate) claim: Claim,
+    pub(crate) events: Vec<(EventKind, Value)>,
+}
+
+/// Judges a look.
+pub(crate) fn judge(before: &Claim, challenge: Option<&Fix>, seen: &Checked, now: Moment, s: &CoreSettings) -> Verdict {
+    let mut claim = before.clone();
+    let mut events = Vec::new();
+    claim.last_checked_at = Some(now);
+    claim.check_count += 1;
+    if claim.ownership != Ownership::Proven
+        && let Some(sight) = &seen.challenge
+    {
+        judge_ownership(&mut claim, challenge, sight, now, s);
+    }
+    if let Some(sight) = &seen.routing {
+        judge_routing(&mut claim, sight, now, s);
+    }
+    if before.ownership != Ownership::Proven && claim.ownership == Ownership::Proven {
+        events.push((EventKind::OwnershipProven, about(&claim)));
+    }
+    settle(before, &mut claim, &mut events, now, s);
+    claim.next_check_at = Some(now.after(next_look(&claim, now, s)));
+    Verdict { claim, events }
+}
+
+fn judge_ownership(claim: &mut Claim, fix: Option<&Fix>, sight: &ChallengeSight, now: Moment, s: &CoreSettings) {
+    let reason = |code, seen: &[String]| {
+        let fix = fix.cloned().map(|fix| Fix { seen: seen.to_vec(), ..fix });
+        Some(Document(Reason { code, fix, detail: None }))
+    };
+    match sight {
+        ChallengeSight::Present => {
+            claim.ownership = Ownership::Proven;
+            claim.proof = Some(ProofKind::Txt);
+            claim.verified_at = Some(now);
+            (claim.deadline, claim.deadline_at) = (Deadline::Running, Some(now.after(s.deadline)));
+            claim.reason = None;
+        }
+        ChallengeSight::Partly(seen) => {
+            claim.ownership = Ownership::Seen;
+            claim.reason = reason(ReasonCode::ChallengePartlyVisible, seen);
+        }
+        ChallengeSight::Absent(seen) => {
+            claim.ownership = Ownership::Unproven;
+            let code = if seen.is_empty() { ReasonCode::ChallengeMissing } else { ReasonCode::ChallengeWrong };
+            claim.reason = reason(code, seen);
+        }
+        ChallengeSight::Unreachable(detail) => {
+            claim.reason = Some(Document(Reason::new(ReasonCode::DnsUnreachable).with_detail(detail.as_str())));
+        }
+    }
+}
+
+fn judge_routing(claim: &mut Claim, sight: &RoutingSight, now: Moment, s: &CoreSettings) {
+    match sight.verdict {
+        // Silence never demotes, and never counts towards a demotion.
+        None => {}
+        Some(Routing::Pointing) => {
+            claim.routing = Routing::Pointing;
+            claim.pointing_at = claim.pointing_at.or(Some(now));
+            (claim.absent_streak, claim.drift_since) = (0, None);
+        }
+        Some(elsewhere) if claim.routing == Routing::Pointing => {
+            claim.absent_streak += 1;
+            let since = *claim.drift_since.get_or_insert(now);
+            if claim.absent_streak >= s.drift_checks && now.since(since) >= s.drift_span {
+                claim.routing = elsewhere;
+                (claim.deadline, claim.deadline_at) = (Deadline::Running, Some(now.after(s.drift_grace)));
+            }
+        }
+        Some(elsewhere) => claim.routing = elsewhere,
+    }
+    if claim.ownership == Ownership::Proven {
+        claim.reason = match claim.is_pointing() && claim.absent_streak == 0 {
+            true => sight.reason.clone().map(Document),
+            false => sight.reason.clone().map(Document).or_else(|| claim.reason.take()),
+        };
+    }
+}
+
+/// What follows from the facets taken together. Certificates come through here as well.
+pub(crate) fn settle(
+    before: &Claim,
+    claim: &mut Claim,
+    events: &mut Vec<(EventKind, Value)>,
+    now: Moment,
+    s: &CoreSettings,
+) {
+    if claim.is_open() && claim.is_pointing() {
+        (claim.deadline, claim.deadline_at) = (Deadline::None, None);
+        if claim.certificate == CertificateState::None && s.certificates_reported {
+            claim.certificate = CertificateState::Issuing;
+        }
+        explain_certificate(claim);
+    }
+    let has_certificate = claim.certificate == CertificateState::Valid || !s.certificates_reported;
+    if claim.is_open() && claim.is_pointing() && has_certificate && claim.live_at.is_none() {
+        claim.live_at = Some(now);
+        events.push((EventKind::CertificateIssued, about(claim)));
+        events.push((EventKind::ClaimLive, about(claim)));
+    }
+    if before.live_at.is_some() && before.is_pointing() != claim.is_pointing() && claim.is_open() {
+        let kind = if claim.is_pointing() { EventKind::ClaimRecovered } else { EventKind::ClaimDrifted };
+        events.push((kind, about(claim)));
+    }
+}
+
+fn explain_certificate(claim: &mut Claim) {
+    let is_of_certificate = |reason: &Document<Reason>| {
+        use ReasonCode::{CertificateExpired, CertificateFailed, CertificatePending};
+        matches!(reason.0.code, CertificateExpired | CertificateFailed | CertificatePending)
+    };
+    match claim.certificate {
+        CertificateState::None | CertificateState::Issuing if claim.reason.is_none() => {
+            claim.reason = Some(Document(Reason::new(ReasonCode::CertificatePending)));
+        }
+        CertificateState::Valid if claim.reason.as_ref().is_some_and(is_of_certificate) => claim.reason = None,
+        _ => {}
+    }
+}
+
+/// How long until the next look, with a jitter of a tenth either way that is the claim's own, so that many claims made
+/// at once do not stay together.
+fn next_look(claim: &Claim, now: Moment, s: &CoreSettings) -> Duration {
+    let pace = &s.pace;
+    let is_settled = claim.is_pointing() && (claim.live_at.is_some() || claim.certificate == CertificateState::Valid);
+    let since = claim.verified_at.unwrap_or(claim.created_at);
+    let wait = if claim.deadline == Deadline::Passed {
+        pace.stalled
+    } else if is_settled && claim.absent_streak > 0 {
+        pace.fresh
+    } else if is_settled {
+        pace.live
+    } else if now.since(since) < pace.fresh_for {
+        pace.fresh
+    } else {
+        pace.patient
+    };
+    let hash = BuildHasherDefault::<DefaultHasher>::new().hash_one((&claim.id, claim.check_count));
+    let per_mille = u32::try_from(900 + hash % 201).unwrap_or(1000);
+    wait * per_mille / 1000
+}
+
+impl Core {
+    /// What has to be asked about a claim. `None` when there is nothing to ask any more.
+    ///
+    /// # Errors
+    /// [`CoreError::Db`].
+    pub async fn inquire(&self, claim_id: &str) -> Result<Option<Inquiry>, CoreError> {
+        let mut session = self.read().await?;
+        let claim = db::claims::find(&mut session, claim_id).await?;
+        let Some(claim) = claim.filter(|claim| claim.lifecycle == Lifecycle::Active) else { return Ok(None) };
+        let holder = match claim.is_open() {
+            true => None,
+            false => db::claims::open_of_hostname(&mut session, &claim.hostname).await?,
+        };
+        let holder = match holder {
+            None => None,
+            Some(holder) => {
+                let proofs = db::proofs::of_claim(&mut session, &holder.id).await?;
+                let txt = proofs.into_iter().find(|proof| proof.kind == ProofKind::Txt);
+                txt.map(|proof| (holder.id, proof.name, proof.expected))
+            }
+        };
+        let connection = Connection {
+            proofs: db::proofs::of_claim(&mut session, &claim.id).await?,
+            records: db::records::of_claim(&mut session, &claim.id).await?,
+            certificate: None,
+            attempts: Vec::new(),
+            claim,
+        };
+        Ok(Some(Inquiry { connection, holder }))
+    }
+
+    /// The time of the next look when this one changes nothing else.
+    pub(crate) fn foresee(&self, inquiry: &Inquiry, seen: &Checked) -> Option<Moment> {
+        let (connection, now) = (&inquiry.connection, self.now());
+        let verdict = judge(&connection.claim, challenge_fix(connection).as_ref(), seen, now, &self.settings);
+        let next = verdict.claim.next_check_at.unwrap_or(now);
+        let before = &connection.claim;
+        let same = Claim {
+            last_checked_at: before.last_checked_at,
+            check_count: before.check_count,
+            next_check_at: before.next_check_at,
+            ..verdict.claim.clone()
+        } == *before;
+        let same = same && verdict.events.is_empty() && changed_records(connection, seen).is_empty();
+        same.then_some(next)
+    }
+
+    /// Writes down a look.
+    ///
+    /// # Errors
+    /// [`CoreError::NotFound`] when the claim is gone; [`CoreError::HostnameConflict`] for a verb whose name another
+    /// account holds; [`CoreError::Raced`], [`CoreError::Db`].
+    pub async fn apply_check(&self, claim_id: &str, seen: &Checked, looker: Looker) -> Result<Connection, CoreError> {
+        let now = self.now();
+        let mut tx = self.begin().await?;
+        let missing = CoreError::NotFound { what: "connection" };
+        let Some(claim) = db::claims::find(&mut tx, claim_id).await? else { return Err(missing) };
+        let hostname = db::hostnames::lock(&mut tx, &claim.hostname).await?;
+        let Some(before) = db::claims::find(&mut tx, claim_id).await? else { return Err(missing) };
+        if before.lifecycle != Lifecycle::Active {
+            return Err(CoreError::WrongState { lifecycle: before.lifecycle });
+        }
+        let connection = self.load(&mut tx, before).await?;
+        let before = &connection.claim;
+        let mut verdict = judge(before, challenge_fix(&connection).as_ref(), seen, now, &self.settings);
+        if !before.is_open() && verdict.claim.is_open() {
+            let admitted = self.admit_claim(&mut tx, &verdict.claim, &hostname, seen, now).await?;
+            if !admitted {
+                verdict = self.refused(before, looker, now)?;
+            }
+        }
+        self.write_sight(&mut tx, &connection, seen, now).await?;
+        self.write_attempt(&mut tx, before, &verdict.claim, now).await?;
+        if before.live_at.is_none() && verdict.claim.live_at.is_some() {
+            // Metered where the pair of events is made, so as often as it: once.
+            self.reserve(&mut tx, &before.account_id, UsageKind::ActiveDomain).await?;
+        }
+        let change = Change { before: Some(before), after: verdict.claim, events: verdict.events };
+        let after = self.save(&mut tx, change, now).await?;
+        let connection = self.load(&mut tx, after).await?;
+        self.commit(tx).await?;
+        Ok(connection)
+    }
+
+    /// Whether the gate may open for a claim that has just shown its proof; a holder that loses it loses it here.
+    async fn admit_claim(
+        &self,
+        tx: &mut Session,
+        claim: &Claim,
+        hostname: &db::hostnames::HostnameRow,
+        seen: &Checked,
+        now: Moment,
+    ) -> Result<bool, CoreError> {
+        let holder = db::claims::open_of_hostname(tx, &claim.hostname).await?;
+        let released = hostname.released_at.map(|at| Released {
+            by_newcomer: hostname.last_account_id.as_deref() == Some(&claim.account_id),
+            at,
+        });
+        let standing = holder.as_ref().map(|holder| Holder {
+            proof: holder.proof.unwrap_or(ProofKind::SharedTarget),
+            stands: seen.lapsed_holder.as_deref() != Some(&holder.id),
+        });
+        let proof = claim.proof.unwrap_or(ProofKind::SharedTarget);
+        match (admit(proof, standing, released, now, self.settings.cool_off), holder) {
+            (Admission::Open, _) => Ok(true),
+            (Admission::TakeOver, Some(holder)) => self.dispossess(tx, holder, now).await.map(|()| true),
+            (Admission::TakeOver | Admission::Held | Admission::CoolingOff, _) => Ok(false),
+        }
+    }
+
+    /// Another account has shown better proof: the holder's claim fails, and its account is told.
+    async fn dispossess(&self, tx: &mut Session, holder: Claim, now: Moment) -> Result<(), CoreError> {
+        let mut after = holder.clone();
+        after.lifecycle = Lifecycle::Failed;
+        after.reason = Some(Document(Reason::new(ReasonCode::ClaimedElsewhere)));
+        after.error_code = Some(ReasonCode::ClaimedElsewhere.to_string());
+        (after.next_check_at, after.next_attempt_at, after.deadline_at) = (None, None, None);
+        after.deadline = Deadline::None;
+        let events = vec![(EventKind::ClaimLost, about(&after))];
+        self.save(tx, Change { before: Some(&holder), after, events }, now).await?;
+        Ok(db::certificates::delete(tx, &holder.hostname, &holder.id).await?)
+    }
+
+    fn refused(&self, before: &Claim, looker: Looker, now: Moment) -> Result<Verdict, CoreError> {
+        if looker == Looker::Verb {
+            let hostname = before.hostname.as_str().to_owned();
+            return Err(CoreError::HostnameConflict { hostname, own_connection: None });
+        }
+        let mut claim = before.clone();
+        claim.last_checked_at = Some(now);
+        claim.check_count += 1;
+        claim.reason = Some(Document(Reason::new(ReasonCode::ClaimedElsewhere)));
+        claim.next_check_at = Some(now.after(self.settings.pace.patient));
+        Ok(Verdict { claim, events: Vec::new() })
+    }
+
+    async fn write_sight(
+        &self,
+        tx: &mut Session,
+        connection: &Connection,
+        seen: &Checked,
+        now: Moment,
+    ) -> Result<(), CoreError> {
+        let id = &connection.claim.id;
+        for sight in changed_records(connection, seen) {
+            db::records::observe(tx, id, sight.position, sight.propagated, sight.observed.as_deref(), now).await?;
+        }
+        match &seen.challenge {
+            Some(ChallengeSight::Present) => db::proofs::confirm(tx, id, ProofKind::Txt, now).await?,
+            Some(ChallengeSight::Absent(values) | ChallengeSight::Partly(values)) => {
+                db::proofs::observe(tx, id, ProofKind::Txt, &values.join(", ")).await?;
+            }
+            Some(ChallengeSight::Unreachable(_)) | None => {}
+        }
+        Ok(())
+    }
+
+    /// One line a change of mind, not one a minute.
+    async fn write_attempt(
+        &self,
+        tx: &mut Session,
+        before: &Claim,
+        after: &Claim,
+        now: Moment,
+    ) -> Result<(), CoreError> {
+        let code = |claim: &Claim| claim.reason.as_ref().map(|reason| reason.0.code);
+        let same = (before.ownership, before.routing, code(before)) == (after.ownership, after.routing, code(after));
+        if same && before.check_count > 0 {
+            return Ok(());
+        }
+        let attempt = Attempt {
+            n: 0,
+            at: now,
+            kind: if after.ownership == Ownership::Proven { "routing" } else { "ownership" }.to_owned(),
+            outcome: if code(after).is_none() { "ok" } else { "waiting" }.to_owned(),
+            reason_code: code(after).map(|code| code.to_string()),
+            detail: after.reason.as_ref().and_then(|reason| serde_json::to_value(&reason.0).ok()).map(Document),
+        };
+        Ok(db::attempts::insert(tx, &after.id, &attempt, self.settings.attempts_keep).await?)
+    }
+
+    /// Writes down looks that changed nothing, many at a time, with the jobs that they end.
+    ///
+    /// # Errors
+    /// [`CoreError::Db`].
+    pub async fn note_unchanged(&self, looks: &[(super::Job, Moment)]) -> Result<(), CoreError> {
+        let now = self.now();
+        let mut tx = self.begin().await?;
+        for (job, next) in looks {
+            db::claims::note_check(&mut tx, &job.subject, now, *next).await?;
+            db::jobs::release(&mut tx, &job.key, &job.lease_token, *next).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+}
+
+fn changed_records<'s>(connection: &Connection, seen: &'s Checked) -> Vec<&'s RecordSight> {
+    let sights = seen.routing.as_ref().map_or(&[][..], |routing| &routing.records);
+    let differs = |sight: &&RecordSight| {
+        let known = connection.records.iter().find(|record| record.position == sight.position);
+        known.is_some_and(|record| {
+            record.propagated.0 != sight.propagated
+                || record.observed_value != sight.observed
+                || record.observed_at.is_none()
+        })
+    };
+    sights.iter().filter(differs).collect()
+}
+
+/// The challenge as a record to publish.
+pub(crate) fn challenge_fix(connection: &Connection) -> Option<Fix> {
+    connection.challenge().map(|proof| Fix {
+        host: proof.name.clone(),
+        record_type: "TXT".to_owned(),
+        expected: Some(proof.expected.clone()),
+        seen: Vec::new(),
+    })
+}

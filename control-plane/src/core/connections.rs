@@ -1,0 +1,356 @@
+//! Connections: what a claim is to its account. Create, read, change, delete.
+
+use names::Hostname;
+use serde_json::{Value, json};
+
+use super::{
+    Caller, Certificate, CertificateState, Claim, Core, CoreError, Deadline, DesiredRecord, DnsWrite, Document,
+    EventKind, Flag, Lifecycle, Moment, Ownership, Proof, ProofKind, Record, Routing, Scope, SetupType, UsageKind,
+    applications::check_length,
+    audit,
+    change::Change,
+    name_rules::{self, Claimable},
+    new_id,
+    secret_key::random_base62,
+    template,
+};
+use crate::db::{self, Session, attempts::Attempt};
+
+/// The label before the hostname at which the challenge stands.
+const CHALLENGE_LABEL: &str = "_customdomain-challenge";
+/// What the challenge's value begins with.
+const CHALLENGE_PREFIX: &str = "cd-verify-";
+/// Random characters of a challenge: 190 bits.
+const CHALLENGE_LEN: usize = 32;
+/// Longest batch id.
+const MAX_BATCH_ID: usize = 200;
+
+/// A claim with everything that belongs to it.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// The claim.
+    pub claim: Claim,
+    /// How ownership can be shown.
+    pub proofs: Vec<Proof>,
+    /// Its records.
+    pub records: Vec<Record>,
+    /// Its certificate.
+    pub certificate: Option<Certificate>,
+    /// What was tried, the newest first.
+    pub attempts: Vec<Attempt>,
+}
+
+/// What a new connection is made of.
+#[derive(Debug, Clone, Default)]
+pub struct NewConnection {
+    /// For which application.
+    pub application_id: String,
+    /// Which name, in any spelling.
+    pub hostname: String,
+    /// Its own records instead of the template's.
+    pub records: Option<Vec<DesiredRecord>>,
+    /// The client's own grouping.
+    pub batch_id: Option<String>,
+    /// Where requests go.
+    pub origin: Option<String>,
+    /// Send the customer's Host to the origin.
+    pub keep_host: Option<bool>,
+    /// Ask for a challenge although another account has the name.
+    pub takeover: bool,
+}
+
+/// What shall be changed of a connection; `None` leaves it.
+#[derive(Debug, Clone, Default)]
+pub struct ConnectionPatch {
+    /// Where requests go; `Some(None)` takes the application's default.
+    pub origin: Option<Option<String>>,
+    /// Send the customer's Host to the origin.
+    pub keep_host: Option<bool>,
+}
+
+/// Which connections are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct ConnectionFilter {
+    /// Of this name.
+    pub hostname: Option<Hostname>,
+    /// Of this application.
+    pub application_id: Option<String>,
+    /// Of this batch.
+    pub batch_id: Option<String>,
+    /// Whose facets fulfil this condition, in SQL over facet columns and constants alone. A surface makes it of its
+    /// state words; nothing that a client wrote ever comes into it.
+    pub(crate) facets: Option<&'static str>,
+}
+
+impl Core {
+    /// Makes a connection. Nothing is served until ownership is shown.
+    ///
+    /// # Errors
+    /// In the order in which they are looked for: [`CoreError::LacksScope`], [`CoreError::NotFound`],
+    /// [`CoreError::Invalid`], [`CoreError::HostnameConflict`], [`CoreError::QuotaExceeded`]; [`CoreError::Db`].
+    pub async fn create_connection(
+        &self,
+        tx: &mut Session,
+        caller: &Caller,
+        new: NewConnection,
+    ) -> Result<Connection, CoreError> {
+        caller.require(Scope::ConnectionsWrite)?;
+        let application = self.application_in(tx, caller, &new.application_id).await?;
+        let name = name_rules::claimable(&new.hostname, &self.settings)?;
+        self.check_new(&new)?;
+        if !caller.may_see_hostname(name.hostname.as_str()) {
+            return Err(CoreError::LacksScope { scope: Scope::ConnectionsWrite });
+        }
+        let records =
+            new.records.clone().unwrap_or_else(|| {
+                template::expand(&application.record_template.0, &name, &self.settings.edge)
+            });
+        db::hostnames::lock(tx, &name.hostname).await?;
+        self.refuse_conflict(tx, caller, &name.hostname, new.takeover).await?;
+        self.reserve(tx, &caller.account_id, UsageKind::Connect).await?;
+        let keep_host = Flag(new.keep_host.unwrap_or(application.default_keep_host.0));
+        let claim = self.new_claim(caller, &name, new, keep_host);
+        let now = claim.created_at;
+        let claim = self.save(tx, Change { before: None, after: claim, events: Vec::new() }, now).await?;
+        db::records::insert_all(tx, &claim.id, &records).await?;
+        db::proofs::insert(tx, &claim.id, &challenge(&claim.hostname)).await?;
+        audit::note(tx, &caller.account_id, &caller.actor, "connection.create", &claim.id, now).await?;
+        self.load(tx, claim).await
+    }
+
+    fn check_new(&self, new: &NewConnection) -> Result<(), CoreError> {
+        if let Some(origin) = &new.origin {
+            name_rules::check_origin(origin, "/origin", self.settings.dev)?;
+        }
+        if new.batch_id.as_ref().is_some_and(|id| id.len() > MAX_BATCH_ID) {
+            return Err(CoreError::invalid("/batch_id", format!("at most {MAX_BATCH_ID} bytes")));
+        }
+        check_length("/dns_records", new.records.as_ref().map_or(0, Vec::len))
+    }
+
+    /// The unique indexes decide; this only tells early and in better words.
+    async fn refuse_conflict(
+        &self,
+        tx: &mut Session,
+        caller: &Caller,
+        hostname: &Hostname,
+        takeover: bool,
+    ) -> Result<(), CoreError> {
+        let conflict = |own_connection| {
+            Err(CoreError::HostnameConflict { hostname: hostname.as_str().to_owned(), own_connection })
+        };
+        if let Some(own) = db::claims::active_of_account(tx, &caller.account_id, hostname).await? {
+            let is_visible = caller.owns(&own.account_id, own.environment);
+            return conflict(is_visible.then_some(own.id));
+        }
+        match db::claims::open_of_hostname(tx, hostname).await? {
+            Some(_) if !takeover => conflict(None),
+            _ => Ok(()),
+        }
+    }
+
+    fn new_claim(&self, caller: &Caller, name: &Claimable, new: NewConnection, keep_host: Flag) -> Claim {
+        let now = self.now();
+        Claim {
+            id: new_id(),
+            account_id: caller.account_id.clone(),
+            application_id: new.application_id,
+            environment: caller.environment,
+            surface: caller.surface,
+            hostname: name.hostname.clone(),
+            kind: name.kind,
+            setup_type: SetupType::Manual,
+            provider: None,
+            batch_id: new.batch_id,
+            origin: new.origin,
+            keep_host,
+            redirect: None,
+            ownership: Ownership::Unproven,
+            routing: Routing::Unknown,
+            dns_write: DnsWrite::None,
+            certificate: CertificateState::None,
+            lifecycle: Lifecycle::Active,
+            deadline: Deadline::Running,
+            deadline_at: Some(now.after(self.settings.deadline)),
+            reason: None,
+            error_code: None,
+            proof: None,
+            verified_at: None,
+            pointing_at: None,
+            live_at: None,
+            drift_since: None,
+            absent_streak: 0,
+            check_count: 0,
+            last_checked_at: None,
+            // Nobody publishes a record in less: the first look is the worker's, a user's verb may come before it.
+            next_check_at: Some(now.after(std::time::Duration::from_secs(5))),
+            next_attempt_at: None,
+            generation: 0,
+            version: 1,
+            created_at: now,
+            updated_at: now,
+            archived_at: None,
+        }
+    }
+
+    /// A connection of the caller's.
+    ///
+    /// # Errors
+    /// [`CoreError::LacksScope`], [`CoreError::NotFound`], [`CoreError::Db`].
+    pub async fn connection(&self, caller: &Caller, id: &str) -> Result<Connection, CoreError> {
+        caller.require_any(&[Scope::ConnectionsRead, Scope::ConnectionsWrite])?;
+        let mut session = self.read().await?;
+        let claim = own_claim(&mut session, caller, id).await?;
+        self.load(&mut session, claim).await
+    }
+
+    /// The caller's connections after `after`, at most `limit`, the newest first.
+    ///
+    /// # Errors
+    /// [`CoreError::LacksScope`], [`CoreError::Db`].
+    pub async fn connections(
+        &self,
+        caller: &Caller,
+        filter: &ConnectionFilter,
+        after: Option<&str>,
+        limit: i64,
+    ) -> Result<Vec<Connection>, CoreError> {
+        caller.require(Scope::ConnectionsRead)?;
+        let mut filter = filter.clone();
+        if caller.only_application.is_some() {
+            filter.application_id.clone_from(&caller.only_application);
+        }
+        let mut session = self.read().await?;
+        let claims = db::claims::page(&mut session, &caller.account_id, caller.environment, &filter, after, limit);
+        let mut page = Vec::new();
+        for claim in claims.await?.into_iter().filter(|claim| caller.may_see_hostname(claim.hostname.as_str())) {
+            page.push(self.load(&mut session, claim).await?);
+        }
+        Ok(page)
+    }
+
+    /// Changes where requests go. Edges follow with the commit.
+    ///
+    /// # Errors
+    /// [`CoreError::LacksScope`], [`CoreError::NotFound`], [`CoreError::WrongState`], [`CoreError::Invalid`],
+    /// [`CoreError::Db`].
+    pub async fn update_connection(
+        &self,
+        caller: &Caller,
+        id: &str,
+        patch: ConnectionPatch,
+    ) -> Result<Connection, CoreError> {
+        caller.require(Scope::ConnectionsWrite)?;
+        if let Some(Some(origin)) = &patch.origin {
+            name_rules::check_origin(origin, "/origin", self.settings.dev)?;
+        }
+        let now = self.now();
+        let mut tx = self.begin().await?;
+        let before = self.lock_own_claim(&mut tx, caller, id).await?;
+        if before.lifecycle != Lifecycle::Active {
+            return Err(CoreError::WrongState { lifecycle: before.lifecycle });
+        }
+        let mut after = before.clone();
+        patch.origin.into_iter().for_each(|origin| after.origin = origin);
+        patch.keep_host.into_iter().for_each(|keep| after.keep_host = Flag(keep));
+        let after = self.save(&mut tx, Change { before: Some(&before), after, events: Vec::new() }, now).await?;
+        audit::note(&mut tx, &caller.account_id, &caller.actor, "connection.update", id, now).await?;
+        let connection = self.load(&mut tx, after).await?;
+        self.commit(tx).await?;
+        Ok(connection)
+    }
+
+    /// Archives a connection: its gate closes with the commit, its name is free, its DNS is left alone. Doing it twice
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// [`CoreError::LacksScope`], [`CoreError::NotFound`], [`CoreError::Db`].
+    pub async fn archive_connection(&self, caller: &Caller, id: &str) -> Result<Connection, CoreError> {
+        caller.require(Scope::ConnectionsWrite)?;
+        let now = self.now();
+        let mut tx = self.begin().await?;
+        let before = self.lock_own_claim(&mut tx, caller, id).await?;
+        if before.lifecycle == Lifecycle::Archived {
+            return self.load(&mut tx, before).await;
+        }
+        let mut after = before.clone();
+        after.lifecycle = Lifecycle::Archived;
+        after.archived_at = Some(now);
+        (after.next_check_at, after.next_attempt_at, after.deadline_at) = (None, None, None);
+        after.deadline = Deadline::None;
+        after.reason = None;
+        let events = vec![(EventKind::ClaimArchived, about(&after))];
+        let after = self.save(&mut tx, Change { before: Some(&before), after, events }, now).await?;
+        db::certificates::delete(&mut tx, &after.hostname, &after.id).await?;
+        audit::note(&mut tx, &caller.account_id, &caller.actor, "connection.archive", id, now).await?;
+        let connection = self.load(&mut tx, after).await?;
+        self.commit(tx).await?;
+        Ok(connection)
+    }
+
+    /// The caller's claim, with the hostname's row held.
+    pub(crate) async fn lock_own_claim(
+        &self,
+        tx: &mut Session,
+        caller: &Caller,
+        id: &str,
+    ) -> Result<Claim, CoreError> {
+        let claim = own_claim(tx, caller, id).await?;
+        db::hostnames::lock(tx, &claim.hostname).await?;
+        // Read again: it may have changed until the lock was ours.
+        own_claim(tx, caller, id).await
+    }
+
+    pub(crate) async fn load(&self, session: &mut Session, claim: Claim) -> Result<Connection, CoreError> {
+        Ok(Connection {
+            proofs: db::proofs::of_claim(session, &claim.id).await?,
+            records: db::records::of_claim(session, &claim.id).await?,
+            certificate: db::certificates::of_claim(session, &claim.hostname, &claim.id).await?,
+            attempts: db::attempts::of_claim(session, &claim.id).await?,
+            claim,
+        })
+    }
+}
+
+async fn own_claim(session: &mut Session, caller: &Caller, id: &str) -> Result<Claim, CoreError> {
+    let found = db::claims::find(session, id).await?;
+    let mine = found.filter(|claim| {
+        caller.owns(&claim.account_id, claim.environment)
+            && caller.may_see_application(&claim.application_id)
+            && caller.may_see_hostname(claim.hostname.as_str())
+    });
+    mine.ok_or(CoreError::NotFound { what: "connection" })
+}
+
+fn challenge(hostname: &Hostname) -> Proof {
+    Proof {
+        kind: ProofKind::Txt,
+        name: format!("{CHALLENGE_LABEL}.{hostname}"),
+        expected: format!("{CHALLENGE_PREFIX}{}", random_base62(CHALLENGE_LEN)),
+        observed: None,
+        first_ok_at: None,
+        last_ok_at: None,
+    }
+}
+
+/// The data of an event that is about the claim as a whole.
+pub(crate) fn about(claim: &Claim) -> Value {
+    json!({ "hostname": claim.hostname.as_str() })
+}
+
+impl Connection {
+    /// The challenge that shows ownership.
+    pub fn challenge(&self) -> Option<&Proof> {
+        self.proofs.iter().find(|proof| proof.kind == ProofKind::Txt)
+    }
+
+    /// Why it is not live.
+    pub fn reason(&self) -> Option<&super::Reason> {
+        self.claim.reason.as_ref().map(|Document(reason)| reason)
+    }
+
+    /// The time of the last change, for conditional reads.
+    pub fn changed_at(&self) -> Moment {
+        self.claim.updated_at
+    }
+}

@@ -1,0 +1,146 @@
+//! What edges read: the gate, its changes by number, and all of it at once.
+
+use names::Hostname;
+use sqlx::FromRow;
+
+use super::{Core, CoreError, Flag, Moment};
+use crate::db;
+
+/// What an edge is told of a name.
+#[derive(Debug, Clone, FromRow)]
+pub struct GateRow {
+    /// The name.
+    #[sqlx(try_from = "String")]
+    pub hostname: Hostname,
+    /// Its place in the feed.
+    pub seq: i64,
+    /// Whether it may be served. Closed rows are tombstones.
+    pub is_open: Flag,
+    /// Whether it points here.
+    pub is_pointing: Flag,
+    /// Version of what is served.
+    pub generation: i64,
+    /// For logs.
+    pub connection_id: String,
+    /// Where requests go.
+    pub origin: Option<String>,
+    /// Whether the customer's Host is kept.
+    pub keep_host: Flag,
+    /// Answer with a redirect instead.
+    pub redirect: Option<String>,
+    /// When it was written.
+    pub changed_at: Moment,
+}
+
+/// Where the feed stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Which run of the sequence.
+    pub epoch: u64,
+    /// The newest number.
+    pub head: i64,
+    /// Changes up to this number may be gone.
+    pub floor: i64,
+    /// The operator means it, however little is left.
+    pub confirmed: bool,
+}
+
+impl Core {
+    /// The gate's answer for one name: what to serve, or nothing. One read of one index.
+    ///
+    /// # Errors
+    /// [`CoreError::Db`].
+    pub async fn ask(&self, hostname: &Hostname) -> Result<Option<GateRow>, CoreError> {
+        Ok(db::gate::find(&mut self.read().await?, hostname).await?.filter(|row| row.is_open.0))
+    }
+
+    /// Where the feed stands.
+    ///
+    /// # Errors
+    /// [`CoreError::Db`].
+    pub async fn feed_standing(&self) -> Result<Standing, CoreError> {
+        let mut session = self.read().await?;
+        Ok(Standing {
+            epoch: db::facts::number(&mut session, db::facts::EPOCH).await?.unwrap_or(0),
+            confirmed: db::facts::number(&mut session, db::facts::CONFIRMED).await?.is_some(),
+            floor: db::gate::counter(&mut session, db::gate::FLOOR).await?,
+            head: db::gate::counter(&mut session, db::gate::HEAD).await?,
+        })
+    }
+
+    /// Changes after number `after`, at most `limit`, in order. Only the newest of each name.
+    ///
+    /// # Errors
+    /// [`CoreError::Db`].
+    pub async fn gate_changes(&self, after: i64, limit: i64) -> Result<Vec<GateRow>, CoreError> {
+        Ok(db::gate::changes(&mut self.read().await?, after, limit).await?)
+    }
+
+    /// Open names after `after` in their order, at most `limit`.
+    ///
+    /// # Errors
+    /// [`CoreError::Db`].
+    pub async fn gate_page(&self, after: &str, limit: i64) -> Result<Vec<GateRow>, CoreError> {
+        Ok(db::gate::open_page(&mut self.read().await?, after, limit).await?)
+    }
+
+    /// How many names are open.
+    ///
+    /// # Errors
+    /// [`CoreError::Db`].
+    pub async fn gate_count(&self) -> Result<i64, CoreError> {
+        Ok(db::gate::count_open(&mut self.read().await?).await?)
+    }
+
+    /// Names the run of the sequence if it has no name yet. Called once after migrating.
+    ///
+    /// # Errors
+    /// [`CoreError::Db`].
+    pub async fn begin_epoch(&self) -> Result<(), CoreError> {
+        let mut tx = self.begin().await?;
+        db::facts::set_if_missing(&mut tx, db::facts::EPOCH, &self.now().as_secs().to_string()).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Writes the gate rows of an application's connections anew, for those that inherit its origin. Each only moves on
+    /// in the feed when something differs.
+    ///
+    /// # Errors
+    /// [`CoreError::Db`], [`CoreError::Raced`].
+    pub async fn reroute(&self, application_id: &str) -> Result<(), CoreError> {
+        const PAGE: i64 = 200;
+        let mut after = String::new();
+        loop {
+            let mut session = self.read().await?;
+            let ids = db::claims::open_inheriting(&mut session, application_id, &after, PAGE).await?;
+            drop(session);
+            let Some(last) = ids.last() else { return Ok(()) };
+            after.clone_from(last);
+            for id in &ids {
+                self.reroute_one(id).await?;
+            }
+        }
+    }
+
+    async fn reroute_one(&self, claim_id: &str) -> Result<(), CoreError> {
+        let now = self.now();
+        let mut tx = self.begin().await?;
+        let Some(claim) = db::claims::find(&mut tx, claim_id).await? else { return Ok(()) };
+        db::hostnames::lock(&mut tx, &claim.hostname).await?;
+        let Some(before) = db::claims::find(&mut tx, claim_id).await?.filter(|c| c.is_open() && c.origin.is_none())
+        else {
+            return Ok(());
+        };
+        let application = db::applications::find(&mut tx, &before.application_id).await?;
+        let row = db::gate::find(&mut tx, &before.hostname).await?;
+        if row.map(|row| row.origin) == application.map(|application| application.default_origin) {
+            return Ok(());
+        }
+        let mut after = before.clone();
+        after.generation = db::hostnames::next_generation(&mut tx, &after.hostname).await?;
+        after.version += 1;
+        db::claims::update(&mut tx, &after, before.version).await?;
+        self.open_gate(&mut tx, &after, now).await?;
+        Ok(self.commit(tx).await?)
+    }
+}

@@ -1,0 +1,103 @@
+//! Which hostnames may be claimed, beyond being hostnames.
+
+use names::Hostname;
+
+use super::{CoreError, CoreSettings, Kind};
+
+/// A hostname that may be claimed, and where it stands in its zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Claimable {
+    pub(crate) hostname: Hostname,
+    pub(crate) kind: Kind,
+    /// The registrable domain.
+    pub(crate) apex: String,
+}
+
+/// Looks at a text that shall become a claim.
+pub(crate) fn claimable(text: &str, settings: &CoreSettings) -> Result<Claimable, CoreError> {
+    let hostname = Hostname::parse(text.trim()).map_err(CoreError::BadHostname)?;
+    if is_reserved(&hostname, settings) {
+        return Err(CoreError::invalid("/hostname", "the hostname belongs to this platform"));
+    }
+    let Some(apex) = psl::domain_str(hostname.as_str()) else {
+        return Err(CoreError::invalid("/hostname", "the hostname is a public suffix, which nobody can own"));
+    };
+    let kind = if apex == hostname.as_str() { Kind::Apex } else { Kind::Subdomain };
+    let apex = apex.to_owned();
+    Ok(Claimable { hostname, kind, apex })
+}
+
+fn is_reserved(hostname: &Hostname, settings: &CoreSettings) -> bool {
+    let ours = std::iter::once(&settings.edge.cname).chain(&settings.reserved);
+    ours.filter(|name| !name.is_empty()).any(|name| {
+        let rest = hostname.as_str().strip_suffix(name.trim_end_matches('.'));
+        rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    })
+}
+
+/// `http://host[:port]` or `https://host[:port]`, nothing else: paths and credentials have no place in an origin.
+pub(crate) fn check_origin(text: &str, pointer: &str, dev: bool) -> Result<(), CoreError> {
+    let refuse = |detail: &str| Err(CoreError::invalid(pointer, detail));
+    let Ok(url) = url::Url::parse(text) else { return refuse("not a URL") };
+    if !matches!(url.scheme(), "http" | "https") {
+        return refuse("an origin begins with http:// or https://");
+    }
+    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+        return refuse("an origin has no path and no query");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return refuse("an origin has no user and no password");
+    }
+    let is_public = match url.host() {
+        None => return refuse("an origin has a host"),
+        Some(url::Host::Domain(name)) => !matches!(name, "localhost") && !name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(ip)) => is_public_v4(ip),
+        Some(url::Host::Ipv6(ip)) => is_public_v6(ip),
+    };
+    if is_public || dev { Ok(()) } else { refuse("an origin may not be a private or loopback address") }
+}
+
+fn is_public_v4(ip: std::net::Ipv4Addr) -> bool {
+    let [a, b, ..] = ip.octets();
+    let is_carrier = a == 100 && (64..128).contains(&b);
+    !(ip.is_loopback() || ip.is_private() || ip.is_link_local() || ip.is_unspecified() || ip.is_broadcast())
+        && !(is_carrier || a == 0 || ip.is_multicast() || a >= 240)
+}
+
+fn is_public_v6(ip: std::net::Ipv6Addr) -> bool {
+    if let Some(v4) = ip.to_ipv4_mapped() {
+        return is_public_v4(v4);
+    }
+    !(ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_multicast())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_nobody_can_own_are_refused() {
+        let mut settings = CoreSettings::default();
+        settings.edge.cname = "edge.namegate.example".to_owned();
+        for text in ["co.uk", "github.io", "edge.namegate.example", "a.edge.namegate.example", "1.2.3.4", "*.a.example"] {
+            assert!(claimable(text, &settings).is_err(), "{text}");
+        }
+        let kind = |text| claimable(text, &settings).unwrap().kind;
+        assert_eq!(kind("customer.co.uk"), Kind::Apex);
+        assert_eq!(kind("app.customer.co.uk"), Kind::Subdomain);
+        assert_eq!(kind("acme.github.io"), Kind::Apex);
+        assert_eq!(kind("notedge.namegate.example"), Kind::Subdomain);
+    }
+
+    #[test]
+    fn an_origin_is_a_scheme_and_an_authority() {
+        for text in ["https://app.example", "http://app.example:8080", "https://app.example/", "http://93.184.216.34"] {
+            assert!(check_origin(text, "/origin", false).is_ok(), "{text}");
+        }
+        for text in ["ftp://a.example", "a.example", "https://a.example/x", "https://u:p@a.example", "http://127.0.0.1",
+            "http://10.1.2.3", "http://[::1]", "http://[::ffff:10.0.0.1]", "http://100.64.0.1", "http://localhost:3000"] {
+            assert!(check_origin(text, "/origin", false).is_err(), "{text}");
+        }
+        assert!(check_origin("http://127.0.0.1:3000", "/origin", true).is_ok());
+    }
+}

@@ -1,0 +1,88 @@
+//! Table `jobs`.
+
+use super::{DbError, Session, sql};
+use crate::core::{Job, JobKind, Moment};
+
+pub(crate) async fn upsert(
+    tx: &mut Session,
+    key: &str,
+    kind: JobKind,
+    subject: &str,
+    at: Moment,
+) -> Result<(), DbError> {
+    sql("INSERT INTO jobs (key, kind, subject, run_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (key) DO UPDATE SET run_at = excluded.run_at, attempt = 0, lease_token = NULL")
+    .bind(key)
+    .bind(kind)
+    .bind(subject)
+    .bind(at)
+    .run(tx)
+    .await
+    .map(drop)
+}
+
+/// Inserts it unless it is there.
+pub(crate) async fn ensure(
+    tx: &mut Session,
+    key: &str,
+    kind: JobKind,
+    subject: &str,
+    at: Moment,
+) -> Result<(), DbError> {
+    sql("INSERT INTO jobs (key, kind, subject, run_at) VALUES ($1, $2, $3, $4) ON CONFLICT (key) DO NOTHING")
+        .bind(key)
+        .bind(kind)
+        .bind(subject)
+        .bind(at)
+        .run(tx)
+        .await
+        .map(drop)
+}
+
+pub(crate) async fn delete(tx: &mut Session, key: &str) -> Result<(), DbError> {
+    sql("DELETE FROM jobs WHERE key = $1").bind(key).run(tx).await.map(drop)
+}
+
+/// Takes due jobs. `SKIP LOCKED` lets several workers take at once on PostgreSQL; SQLite has one writer.
+pub(crate) async fn lease(
+    tx: &mut Session,
+    kind: JobKind,
+    now: Moment,
+    until: Moment,
+    token: &str,
+    limit: i64,
+) -> Result<Vec<Job>, DbError> {
+    let skip = if tx.is_postgres() { "FOR UPDATE SKIP LOCKED" } else { "" };
+    let due = sql(format!(
+        "SELECT key, kind, subject, run_at AS due_at, attempt, $1 AS lease_token FROM jobs
+         WHERE kind = $2 AND run_at <= $3 ORDER BY run_at LIMIT $4 {skip}"
+    ));
+    let jobs = due.bind(token).bind(kind).bind(now).bind(limit).all::<Job>(tx).await?;
+    for job in &jobs {
+        sql("UPDATE jobs SET run_at = $2, attempt = attempt + 1, lease_token = $3 WHERE key = $1")
+            .bind(&job.key)
+            .bind(until)
+            .bind(token)
+            .run(tx)
+            .await?;
+    }
+    Ok(jobs)
+}
+
+pub(crate) async fn release(tx: &mut Session, key: &str, token: &str, at: Moment) -> Result<(), DbError> {
+    sql("UPDATE jobs SET run_at = $3, attempt = 0, lease_token = NULL WHERE key = $1 AND lease_token = $2")
+        .bind(key)
+        .bind(token)
+        .bind(at)
+        .run(tx)
+        .await
+        .map(drop)
+}
+
+pub(crate) async fn finish(tx: &mut Session, key: &str, token: &str) -> Result<(), DbError> {
+    sql("DELETE FROM jobs WHERE key = $1 AND lease_token = $2").bind(key).bind(token).run(tx).await.map(drop)
+}
+
+pub(crate) async fn next_due(session: &mut Session, kind: JobKind) -> Result<Option<i64>, DbError> {
+    sql("SELECT run_at FROM jobs WHERE kind = $1 ORDER BY run_at LIMIT 1").bind(kind).number(session).await
+}

@@ -1,0 +1,19 @@
+//! Checks of a customer's records: are they there ([`check_records`]), is the name the customer's
+//! ([`check_ownership`]), and what will go wrong before anything is tried ([`preflight`]).
+
+pub mod caa;
+mod desired;
+mod finding;
+mod fronts;
+mod ownership;
+mod preflight;
+mod records;
+mod view;
+
+pub use desired::{DesiredRecord, EdgeTargets, RecordKind, RecordValue, ValueError, desired_records};
+pub use finding::{Finding, FindingCode, RecordRef, Severity};
+pub use fronts::front_of;
+pub use ownership::{Ownership, check_ownership};
+pub use preflight::{Expectation, preflight};
+pub use records::{ObservedRecord, check_records};
+pub use view::ServerView;

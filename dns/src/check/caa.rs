@@ -1,0 +1,136 @@
+//! May our CA issue? CAA (RFC 8659) with the account and method parameters (RFC 8657), decided as the CA will.
+
+use crate::CaaRecord;
+
+/// How our CA knows itself and us.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CaIdentity {
+    /// The issuer domain names it answers to (`caaIdentities` of its directory). Empty: CAA is not looked at.
+    pub domains: Vec<String>,
+    /// Our account's URL there, when there is one already.
+    pub account_uri: Option<String>,
+    /// The validation methods that we can use (`http-01`). Empty: any.
+    pub methods: Vec<String>,
+}
+
+/// What a set of CAA records means for us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CaaVerdict {
+    /// Issuance is free, or given to our CA.
+    Allowed,
+    /// Another account only.
+    OtherAccount,
+    /// By methods only that we do not use.
+    OtherMethod,
+    /// Other CAs only, or none.
+    OtherIssuer,
+    /// A critical property that no CA may ignore and ours is not known to understand.
+    UnknownCritical,
+}
+
+/// Applies the nearest set of records, for a name or for a wildcard above it.
+pub fn evaluate(records: &[CaaRecord], wildcard: bool, ca: &CaIdentity) -> CaaVerdict {
+    if records.iter().any(|record| record.critical && !is_known(&record.tag)) {
+        return CaaVerdict::UnknownCritical;
+    }
+    let tag = match wildcard && records.iter().any(|record| record.tag == "issuewild") {
+        true => "issuewild",
+        false => "issue",
+    };
+    let properties: Vec<_> = records.iter().filter(|record| record.tag == tag).collect();
+    if properties.is_empty() {
+        return CaaVerdict::Allowed;
+    }
+    // The most permissive property decides; of several that refuse, the one that was meant for our CA explains it.
+    let verdicts = properties.into_iter().map(|property| judge(&property.value, ca));
+    verdicts.min_by_key(|verdict| rank(*verdict)).unwrap_or(CaaVerdict::Allowed)
+}
+
+fn is_known(tag: &str) -> bool {
+    matches!(tag, "issue" | "issuewild" | "iodef" | "issuemail" | "issuevmc" | "contactemail" | "contactphone")
+}
+
+fn rank(verdict: CaaVerdict) -> u8 {
+    match verdict {
+        CaaVerdict::Allowed => 0,
+        CaaVerdict::OtherAccount => 1,
+        CaaVerdict::OtherMethod => 2,
+        CaaVerdict::OtherIssuer => 3,
+        CaaVerdict::UnknownCritical => 4,
+    }
+}
+
+/// `ca.example; accounturi=…; validationmethods=…`. What cannot be parsed names no issuer.
+fn judge(value: &str, ca: &CaIdentity) -> CaaVerdict {
+    let mut parts = value.split(';').map(str::trim);
+    let issuer = parts.next().unwrap_or_default();
+    if !ca.domains.iter().any(|domain| domain.eq_ignore_ascii_case(issuer)) {
+        return CaaVerdict::OtherIssuer;
+    }
+    for part in parts.filter(|part| !part.is_empty()) {
+        let Some((tag, value)) = part.split_once('=') else { return CaaVerdict::OtherIssuer };
+        let refused = refused_by(tag.trim(), value.trim(), ca);
+        if refused != CaaVerdict::Allowed {
+            return refused;
+        }
+    }
+    CaaVerdict::Allowed
+}
+
+fn refused_by(tag: &str, value: &str, ca: &CaIdentity) -> CaaVerdict {
+    if tag.eq_ignore_ascii_case("accounturi") && ca.account_uri.as_deref().is_some_and(|own| own != value) {
+        return CaaVerdict::OtherAccount;
+    }
+    let mut methods = value.split(',').map(str::trim);
+    let listed = methods.any(|method| ca.methods.iter().any(|own| own.eq_ignore_ascii_case(method)));
+    match tag.eq_ignore_ascii_case("validationmethods") && !ca.methods.is_empty() && !listed {
+        true => CaaVerdict::OtherMethod,
+        false => CaaVerdict::Allowed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(text: &str) -> CaaRecord {
+        let (critical, text) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
+        let (tag, value) = text.split_once(' ').unwrap();
+        CaaRecord { critical, tag: tag.to_owned(), value: value.to_owned() }
+    }
+
+    #[test]
+    fn records_mean_what_the_ca_will_read_in_them() {
+        use CaaVerdict::{Allowed, OtherAccount, OtherIssuer, OtherMethod, UnknownCritical};
+        let ca = CaIdentity {
+            domains: vec!["letsencrypt.org".into()],
+            account_uri: Some("https://ca/acct/1".into()),
+            methods: vec!["http-01".into(), "tls-alpn-01".into()],
+        };
+        // Records, verdict for the name, verdict for its wildcard.
+        let cases: &[(&[&str], CaaVerdict, CaaVerdict)] = &[
+            (&[], Allowed, Allowed),
+            (&["iodef mailto:a@b.example"], Allowed, Allowed),
+            (&["issue letsencrypt.org"], Allowed, Allowed),
+            (&["issue LetsEncrypt.org "], Allowed, Allowed),
+            (&["issue digicert.com"], OtherIssuer, OtherIssuer),
+            (&["issue ;"], OtherIssuer, OtherIssuer),
+            (&["issue digicert.com", "issue letsencrypt.org"], Allowed, Allowed),
+            (&["issuewild ;"], Allowed, OtherIssuer),
+            (&["issue ;", "issuewild letsencrypt.org"], OtherIssuer, Allowed),
+            (&["issue letsencrypt.org; accounturi=https://ca/acct/1"], Allowed, Allowed),
+            (&["issue letsencrypt.org; accounturi=https://ca/acct/2"], OtherAccount, OtherAccount),
+            (&["issue letsencrypt.org; validationmethods=dns-01"], OtherMethod, OtherMethod),
+            (&["issue letsencrypt.org; validationmethods=dns-01,http-01"], Allowed, Allowed),
+            (&["issue letsencrypt.org; nonsense"], OtherIssuer, OtherIssuer),
+            (&["issue notletsencrypt.org"], OtherIssuer, OtherIssuer),
+            (&["!future 1", "issue letsencrypt.org"], UnknownCritical, UnknownCritical),
+            (&["future 1"], Allowed, Allowed),
+        ];
+        for (texts, name, wildcard) in cases {
+            let records: Vec<_> = texts.iter().map(|text| record(text)).collect();
+            assert_eq!(evaluate(&records, false, &ca), *name, "{texts:?}");
+            assert_eq!(evaluate(&records, true, &ca), *wildcard, "wildcard {texts:?}");
+        }
+    }
+}

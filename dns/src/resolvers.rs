@@ -1,0 +1,382 @@
+//! [`Resolvers`]: whom we ask, and the plain look-ups.
+
+use std::{net::IpAddr, sync::Arc};
+
+use futures::future::join_all;
+use hickory_proto::{
+    op::Message,
+    rr::{RData, RecordType},
+};
+use moka::sync::Cache;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::{
+    Absence, Answer, Limits, Metrics, OwnerName, Reason, Role, Server,
+    exchange::{Exchange, Question, Validation},
+    limits::MAX_CLIMB,
+    reply::{self, Reply},
+    server,
+    zone::{Zone, Zones, ip_of},
+};
+
+/// Whom to ask.
+#[derive(Debug, Clone)]
+pub struct ResolversConfig {
+    /// Resolvers; at least one. Several that are run by different people see more of the truth.
+    pub servers: Vec<Server>,
+    /// Whether the zone's own servers are asked too.
+    pub authority: Authority,
+    /// All bounds.
+    pub limits: Limits,
+}
+
+/// Whether and how the zone's own servers are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authority {
+    /// They are asked at this port.
+    Ask {
+        /// 53 on the Internet.
+        port: u16,
+        /// Whether private and loopback addresses may be asked: in development and in split networks. A customer
+        /// chooses these addresses, so never where tenants are strangers.
+        private: bool,
+    },
+    /// They are not; the resolvers' word is all there is.
+    Skip,
+}
+
+/// No resolver is configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("at least one DNS resolver must be configured")]
+pub struct ResolversError;
+
+/// Resolvers and, when configured, every zone's own servers. Cheap to clone; clones share limits and memory.
+#[derive(Debug, Clone)]
+pub struct Resolvers(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    servers: Vec<Server>,
+    authority: Authority,
+    limits: Arc<Limits>,
+    exchange: Exchange,
+    zones: Zones,
+    targets: Cache<OwnerName, Arc<Vec<IpAddr>>>,
+    metrics: Metrics,
+}
+
+/// Where a name leads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Addresses {
+    /// The names that CNAMEs lead through.
+    pub chain: Vec<OwnerName>,
+    /// A and AAAA at the end, ordered.
+    pub addresses: Vec<IpAddr>,
+    /// Why one of the two types is not known, if so.
+    pub unknown: Option<Reason>,
+}
+
+/// One CAA property (RFC 8659 section 4).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CaaRecord {
+    /// A CA that does not know the tag must not issue.
+    pub critical: bool,
+    /// `issue`, `issuewild`, `iodef`, in lower case.
+    pub tag: String,
+    /// As it stands.
+    pub value: String,
+}
+
+/// A server with a vote in a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Voter {
+    pub(crate) server: Server,
+    pub(crate) role: Role,
+}
+
+impl ResolversConfig {
+    /// Resolvers of three operators on three networks: Cloudflare, Google, Quad9.
+    pub const PUBLIC: [&'static str; 3] = ["1.1.1.1", "8.8.8.8", "9.9.9.9"];
+
+    /// These resolvers and the zone's servers, with the usual limits.
+    pub fn new(servers: Vec<Server>) -> Self {
+        let authority = Authority::Ask { port: server::PORT, private: false };
+        Self { servers, authority, limits: Limits::default() }
+    }
+}
+
+impl Resolvers {
+    /// Builds it; nothing is asked yet.
+    ///
+    /// # Errors
+    /// [`ResolversError`] without a single resolver.
+    pub fn new(config: ResolversConfig, metrics: Metrics) -> Result<Self, ResolversError> {
+        let ResolversConfig { servers, authority, limits } = config;
+        if servers.is_empty() {
+            return Err(ResolversError);
+        }
+        let zones = Zones::new(authority, &limits, metrics.clone());
+        // The targets are the edge's own names: a few, however many customers point there.
+        let targets = Cache::builder().max_capacity(1024).time_to_live(TARGET_MEMORY).build();
+        let limits = Arc::new(limits);
+        let exchange = Exchange::new(Arc::clone(&limits), metrics.clone());
+        Ok(Self(Arc::new(Inner { servers, authority, limits, exchange, zones, targets, metrics })))
+    }
+
+    /// The joined character-strings of every TXT record.
+    pub async fn txt(&self, name: &OwnerName) -> Answer<Vec<String>> {
+        let answer = self.world().ask(name, RecordType::TXT, self.deadline()).await;
+        answer.map(|reply| txt_of(&reply.records).collect()).non_empty()
+    }
+
+    /// A and AAAA, with the chain that leads to them.
+    pub async fn addresses(&self, name: &OwnerName) -> Answer<Addresses> {
+        let (world, deadline) = (self.world(), self.deadline());
+        let v4 = world.ask(name, RecordType::A, deadline);
+        let v6 = world.ask(name, RecordType::AAAA, deadline);
+        let (v4, v6) = futures::join!(v4, v6);
+        addresses_of(&v4, &v6)
+    }
+
+    /// The target of the name's own CNAME.
+    pub async fn cname(&self, name: &OwnerName) -> Answer<OwnerName> {
+        match self.world().ask(name, RecordType::CNAME, self.deadline()).await {
+            Answer::Present(reply) => match reply.records.first() {
+                Some(RData::CNAME(target)) => Answer::Present(OwnerName::from_answer(target)),
+                _ => Answer::Absent(Absence::NoData),
+            },
+            Answer::Absent(absence) => Answer::Absent(absence),
+            Answer::Indeterminate(reason) => Answer::Indeterminate(reason),
+        }
+    }
+
+    /// The CAA records that hold for a name, and the name that they stand at: the nearest ones towards the root
+    /// (RFC 8659 section 3). A level that nobody can tell of hides what is above it.
+    pub async fn caa(&self, name: &OwnerName) -> Answer<(OwnerName, Vec<CaaRecord>)> {
+        let (world, deadline) = (self.world(), self.deadline());
+        let levels: Vec<_> = name.climb().take(MAX_CLIMB).collect();
+        let answers = join_all(levels.iter().map(|level| world.ask(level, RecordType::CAA, deadline))).await;
+        for (level, answer) in levels.into_iter().zip(answers) {
+            match answer.map(|reply| caa_of(&reply.records)) {
+                Answer::Present(records) if !records.is_empty() => return Answer::Present((level, records)),
+                Answer::Indeterminate(reason) => return Answer::Indeterminate(reason),
+                Answer::Present(_) | Answer::Absent(_) => {}
+            }
+        }
+        Answer::Absent(Absence::NoData)
+    }
+
+    /// The zone that holds a name, and the names of its servers.
+    pub async fn ns(&self, name: &OwnerName) -> Answer<(OwnerName, Vec<OwnerName>)> {
+        match self.0.zones.find(&self.world(), name, self.deadline()).await {
+            Ok(zone) => Answer::Present((zone.name.clone(), zone.names.clone())),
+            Err(reason) => Answer::Indeterminate(reason),
+        }
+    }
+
+    /// When a check that starts now must have ended.
+    pub(crate) fn deadline(&self) -> Instant {
+        Instant::now() + self.0.limits.check_deadline
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// The resolvers as one: the first that says something is believed.
+    pub(crate) fn world(&self) -> World<'_> {
+        World { servers: &self.0.servers, exchange: &self.0.exchange, limits: &self.0.limits, metrics: &self.0.metrics }
+    }
+
+    /// The zone's servers, when they are to be asked and can be found.
+    pub(crate) async fn zone(&self, name: &OwnerName, deadline: Instant) -> Option<Arc<Zone>> {
+        match self.0.authority {
+            Authority::Skip => None,
+            Authority::Ask { .. } => self.0.zones.find(&self.world(), name, deadline).await.ok(),
+        }
+    }
+
+    /// Everyone who has a vote about `name`: the zone's servers and the resolvers.
+    pub(crate) async fn voters(&self, name: &OwnerName, deadline: Instant) -> Vec<Voter> {
+        let zone = self.zone(name, deadline).await;
+        let own = zone.iter().flat_map(|zone| zone.servers.iter());
+        let own = own.map(|address| Voter { server: Server::new(*address), role: Role::Authority });
+        let recursive = self.0.servers.iter().map(|server| Voter { server: *server, role: Role::Recursive });
+        own.chain(recursive).collect()
+    }
+
+    /// One voter's answer. Where a zone's server leads out of its zone, the resolvers tell the rest.
+    pub(crate) async fn ask(
+        &self,
+        voter: Voter,
+        name: &OwnerName,
+        kind: RecordType,
+        deadline: Instant,
+    ) -> Answer<Reply> {
+        let world = self.world();
+        let answer = world.ask_server(voter, name, kind, Validation::Usual, deadline).await.1;
+        match answer {
+            Answer::Present(reply) if voter.role == Role::Authority && reply.records.is_empty() => {
+                Answer::Present(self.complete(reply, kind, deadline).await)
+            }
+            answer => answer,
+        }
+    }
+
+    async fn complete(&self, mut reply: Reply, kind: RecordType, deadline: Instant) -> Reply {
+        let Some(last) = reply.chain.last() else { return reply };
+        match self.world().ask(last, kind, deadline).await {
+            Answer::Absent(_) => {}
+            Answer::Indeterminate(reason) => reply.open = Some(reason),
+            Answer::Present(rest) if reply.chain.len() + rest.chain.len() > self.0.limits.max_chain => {
+                reply.open = Some(Reason::ChainTooLong);
+            }
+            Answer::Present(rest) => {
+                reply.chain.extend(rest.chain);
+                reply.records = rest.records;
+            }
+        }
+        reply
+    }
+
+    /// The addresses of one of our own targets, remembered for half a minute.
+    pub(crate) async fn target_addresses(&self, target: &OwnerName) -> Result<Arc<Vec<IpAddr>>, Reason> {
+        if let Some(known) = self.0.targets.get(target) {
+            return Ok(known);
+        }
+        let found = match self.addresses(target).await {
+            Answer::Present(Addresses { unknown: Some(reason), .. }) | Answer::Indeterminate(reason) => {
+                return Err(reason);
+            }
+            Answer::Present(found) => Arc::new(found.addresses),
+            Answer::Absent(_) => Arc::default(),
+        };
+        self.0.targets.insert(target.clone(), Arc::clone(&found));
+        Ok(found)
+    }
+}
+
+/// How long the addresses of our own targets are believed: shorter than any sensible TTL of an edge's name.
+const TARGET_MEMORY: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// The configured resolvers, asked in their order.
+#[derive(Clone, Copy)]
+pub(crate) struct World<'a> {
+    servers: &'a [Server],
+    exchange: &'a Exchange,
+    pub(crate) limits: &'a Limits,
+    metrics: &'a Metrics,
+}
+
+impl World<'_> {
+    /// What the first resolver that says something says.
+    pub(crate) async fn ask(&self, name: &OwnerName, kind: RecordType, deadline: Instant) -> Answer<Reply> {
+        let mut last = Reason::NoServer;
+        for server in self.servers {
+            let voter = Voter { server: *server, role: Role::Recursive };
+            match self.ask_server(voter, name, kind, Validation::Usual, deadline).await.1 {
+                Answer::Indeterminate(reason) => last = reason,
+                definite => return definite,
+            }
+        }
+        Answer::Indeterminate(last)
+    }
+
+    /// The same with the message, whose other sections say more.
+    pub(crate) async fn message(
+        &self,
+        name: &OwnerName,
+        kind: RecordType,
+        deadline: Instant,
+    ) -> Result<(Message, Question), Reason> {
+        let mut last = Reason::NoServer;
+        for server in self.servers {
+            let voter = Voter { server: *server, role: Role::Recursive };
+            match self.ask_server(voter, name, kind, Validation::Usual, deadline).await {
+                (_, Answer::Indeterminate(reason)) => last = reason,
+                (Some(found), _) => return Ok(found),
+                (None, _) => {}
+            }
+        }
+        Err(last)
+    }
+
+    pub(crate) async fn ask_server(
+        &self,
+        voter: Voter,
+        name: &OwnerName,
+        kind: RecordType,
+        validation: Validation,
+        deadline: Instant,
+    ) -> (Option<(Message, Question)>, Answer<Reply>) {
+        let question = Question { name: name.clone(), kind, role: voter.role, validation };
+        let (message, answer) = match self.exchange.ask(voter.server, &question, deadline).await {
+            Err(reason) => (None, Answer::Indeterminate(reason)),
+            Ok(message) => {
+                let answer = reply::read(&message, &question, self.limits);
+                (Some((message, question)), answer)
+            }
+        };
+        self.metrics.asked(&answer);
+        (message, answer)
+    }
+}
+
+impl Answer<Vec<String>> {
+    /// A chain that ends without a record is no record.
+    fn non_empty(self) -> Self {
+        match self {
+            Self::Present(values) if values.is_empty() => Self::Absent(Absence::NoData),
+            other => other,
+        }
+    }
+}
+
+/// Each TXT record's character-strings joined, as RFC 7208 section 3.3 and every CA do it.
+pub(crate) fn txt_of(records: &[RData]) -> impl Iterator<Item = String> + '_ {
+    records.iter().filter_map(|record| match record {
+        RData::TXT(txt) => Some(String::from_utf8_lossy(&txt.txt_data.concat()).into_owned()),
+        _ => None,
+    })
+}
+
+fn caa_of(records: &[RData]) -> Vec<CaaRecord> {
+    let properties = records.iter().filter_map(|record| match record {
+        RData::CAA(caa) => Some(CaaRecord {
+            critical: caa.issuer_critical,
+            tag: caa.tag.to_ascii_lowercase(),
+            value: String::from_utf8_lossy(&caa.value).into_owned(),
+        }),
+        _ => None,
+    });
+    properties.collect()
+}
+
+/// Both address types as one answer. One type that is there is an answer; one that is absent is not.
+pub(crate) fn addresses_of(v4: &Answer<Reply>, v6: &Answer<Reply>) -> Answer<Addresses> {
+    match (v4, v6) {
+        (Answer::Present(one), Answer::Present(other)) => Answer::Present(joined(&[one, other], None)),
+        (Answer::Present(one), other) | (other, Answer::Present(one)) => {
+            Answer::Present(joined(&[one], reason_of(other)))
+        }
+        (Answer::Indeterminate(reason), _) | (_, Answer::Indeterminate(reason)) => Answer::Indeterminate(*reason),
+        (Answer::Absent(Absence::NoName), _) | (_, Answer::Absent(Absence::NoName)) => Answer::Absent(Absence::NoName),
+        (Answer::Absent(Absence::NoData), Answer::Absent(Absence::NoData)) => Answer::Absent(Absence::NoData),
+    }
+}
+
+fn joined(replies: &[&Reply], unknown: Option<Reason>) -> Addresses {
+    let mut addresses: Vec<_> = replies.iter().flat_map(|reply| reply.records.iter().filter_map(ip_of)).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    let chain = replies.iter().map(|reply| &reply.chain).max_by_key(|chain| chain.len()).cloned().unwrap_or_default();
+    Addresses { chain, addresses, unknown: unknown.or_else(|| replies.iter().find_map(|reply| reply.open)) }
+}
+
+fn reason_of<T>(answer: &Answer<T>) -> Option<Reason> {
+    match answer {
+        Answer::Indeterminate(reason) => Some(*reason),
+        Answer::Absent(_) | Answer::Present(_) => None,
+    }
+}

@@ -1,0 +1,207 @@
+//! [`Zones`]: which servers are responsible for a name.
+//!
+//! The zone's name servers are the customer's choice, so their addresses are too: without leave to do otherwise only
+//! public addresses are asked.
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    sync::{Arc, LazyLock},
+};
+
+use futures::future::join_all;
+use hickory_proto::rr::{RData, RecordType};
+use ipnet::IpNet;
+use moka::sync::Cache;
+use tokio::time::Instant;
+
+use crate::{
+    Answer, Limits, Metrics, OwnerName, Reason,
+    limits::{MAX_CLIMB, MAX_NAME_SERVERS},
+    reply::{self, Reply},
+    resolvers::{Authority, World},
+};
+
+/// A zone and the addresses of its servers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Zone {
+    pub(crate) name: OwnerName,
+    pub(crate) names: Vec<OwnerName>,
+    pub(crate) servers: Vec<SocketAddr>,
+}
+
+/// Zones by the name that was asked for, remembered for a while.
+#[derive(Debug)]
+pub(crate) struct Zones {
+    authority: Authority,
+    known: Cache<OwnerName, Arc<Zone>>,
+    metrics: Metrics,
+}
+
+impl Zones {
+    pub(crate) fn new(authority: Authority, limits: &Limits, metrics: Metrics) -> Self {
+        let known = Cache::builder().max_capacity(limits.zones_remembered).time_to_live(limits.zone_memory).build();
+        Self { authority, known, metrics }
+    }
+
+    /// The zone that holds `name`, from memory or from the resolvers.
+    pub(crate) async fn find(
+        &self,
+        world: &World<'_>,
+        name: &OwnerName,
+        deadline: Instant,
+    ) -> Result<Arc<Zone>, Reason> {
+        if let Some(zone) = self.known.get(name) {
+            return Ok(zone);
+        }
+        let zone = self.discover(world, name, deadline).await?;
+        self.known.insert(name.clone(), Arc::clone(&zone));
+        self.metrics.zones.set(i64::try_from(self.known.entry_count()).unwrap_or(i64::MAX));
+        Ok(zone)
+    }
+
+    async fn discover(&self, world: &World<'_>, name: &OwnerName, deadline: Instant) -> Result<Arc<Zone>, Reason> {
+        let mut level = name.clone();
+        for _ in 0..MAX_CLIMB {
+            match step(world, &level, deadline).await? {
+                Step::Cut(names) => return self.complete(world, level, names, deadline).await,
+                Step::Up(next) if next == level => return Err(Reason::NotResponsible),
+                Step::Up(next) => level = next,
+            }
+            if let Some(zone) = self.known.get(&level).filter(|zone| zone.name == level) {
+                return Ok(zone);
+            }
+        }
+        Err(Reason::ChainTooLong)
+    }
+
+    async fn complete(
+        &self,
+        world: &World<'_>,
+        name: OwnerName,
+        names: Vec<OwnerName>,
+        deadline: Instant,
+    ) -> Result<Arc<Zone>, Reason> {
+        let found = join_all(names.iter().map(|server| addresses(world, server, deadline))).await;
+        let usable: BTreeSet<IpAddr> = found.into_iter().flatten().filter(|ip| self.may_ask(*ip)).collect();
+        let Authority::Ask { port, .. } = self.authority else { return Err(Reason::NoServer) };
+        let servers: Vec<_> = usable.into_iter().take(MAX_NAME_SERVERS).map(|ip| SocketAddr::new(ip, port)).collect();
+        if servers.is_empty() {
+            return Err(Reason::NoServer);
+        }
+        let zone = Arc::new(Zone { name: name.clone(), names, servers });
+        self.known.insert(name, Arc::clone(&zone));
+        Ok(zone)
+    }
+
+    fn may_ask(&self, ip: IpAddr) -> bool {
+        matches!(self.authority, Authority::Ask { private: true, .. }) || is_public(ip)
+    }
+}
+
+enum Step {
+    /// The level is the top of a zone with these servers.
+    Cut(Vec<OwnerName>),
+    /// Look there.
+    Up(OwnerName),
+}
+
+async fn step(world: &World<'_>, level: &OwnerName, deadline: Instant) -> Result<Step, Reason> {
+    let (message, question) = world.message(level, RecordType::NS, deadline).await?;
+    let above = || level.parent().map(Step::Up).ok_or(Reason::NotResponsible);
+    match reply::read(&message, &question, world.limits) {
+        Answer::Indeterminate(reason) => Err(reason),
+        Answer::Present(Reply { chain, records, .. }) if chain.is_empty() => Ok(Step::Cut(servers(&records))),
+        // An alias: the answer speaks of the target's zone, not of this one.
+        Answer::Present(_) => above(),
+        // The SOA of a negative answer names the zone, which saves the levels between.
+        Answer::Absent(_) => match reply::zone_of(&message) {
+            Some(zone) if zone.holds(level) && zone != *level => Ok(Step::Up(zone)),
+            _ => above(),
+        },
+    }
+}
+
+fn servers(records: &[RData]) -> Vec<OwnerName> {
+    let names = records.iter().filter_map(|record| match record {
+        RData::NS(name) => Some(OwnerName::from_answer(name)),
+        _ => None,
+    });
+    names.take(MAX_NAME_SERVERS).collect()
+}
+
+/// The IPv4 address of a name server, or its IPv6 address when it has no other.
+async fn addresses(world: &World<'_>, name: &OwnerName, deadline: Instant) -> Option<IpAddr> {
+    for kind in [RecordType::A, RecordType::AAAA] {
+        let answer = world.ask(name, kind, deadline).await;
+        let found = answer.present().and_then(|reply| reply.records.iter().find_map(ip_of));
+        if found.is_some() {
+            return found;
+        }
+    }
+    None
+}
+
+/// The address in a record of type A or AAAA.
+pub(crate) fn ip_of(record: &RData) -> Option<IpAddr> {
+    match record {
+        RData::A(ip) => Some(ip.0.into()),
+        RData::AAAA(ip) => Some(ip.0.into()),
+        _ => None,
+    }
+}
+
+/// Networks that are nobody's on the Internet (RFC 6890), or somebody's own.
+static NOT_PUBLIC: LazyLock<Vec<IpNet>> = LazyLock::new(|| {
+    const NETS: [&str; 19] = [
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.168.0.0/16",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/3",
+        "::/127",
+        "64:ff9b::/96",
+        "2001:db8::/32",
+        "fc00::/7",
+        "fe80::/10",
+        "ff00::/8",
+    ];
+    NETS.iter().filter_map(|net| net.parse().ok()).collect()
+});
+
+fn is_public(ip: IpAddr) -> bool {
+    let ip = match ip {
+        IpAddr::V6(v6) => embedded(v6),
+        v4 @ IpAddr::V4(_) => v4,
+    };
+    !NOT_PUBLIC.iter().any(|net| net.contains(&ip))
+}
+
+/// The IPv4 address that a packet to `::ffff:a.b.c.d` goes to.
+fn embedded(ip: Ipv6Addr) -> IpAddr {
+    ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_public_addresses_are_asked_for_a_customers_zone() {
+        for ip in ["127.0.0.1", "10.1.2.3", "169.254.169.254", "::1", "::ffff:10.0.0.1", "fd00::1", "64:ff9b::a00:1"] {
+            assert!(!is_public(ip.parse().unwrap()), "{ip}");
+        }
+        for ip in ["1.1.1.1", "172.15.0.1", "2606:4700::1111", "::ffff:1.1.1.1"] {
+            assert!(is_public(ip.parse().unwrap()), "{ip}");
+        }
+        assert_eq!(NOT_PUBLIC.len(), 19);
+    }
+}

@@ -61,9 +61,11 @@ pub use stored::{Document, Flag, Moment};
 pub use template::TemplateRecord;
 pub use usage::{Usage, UsageKind};
 pub use words::{
-    CertificateState, Deadline, DnsWrite, Environment, Kind, Lifecycle, Ownership, ProofKind, Routing, SetupType,
-    Surface,
+    CertificateState, Deadline, DnsWrite, Environment, Kind, Lifecycle, Ownership, ProofKind, Routing, SetupType, Surface,
+    UnknownWord,
 };
+
+pub use crate::db::attempts::Attempt;
 
 pub(crate) use idempotency::IdempotencyRow;
 pub(crate) use secret_key::SecretKey;
@@ -144,12 +146,19 @@ impl Core {
         self.db.read().await
     }
 
-    pub(crate) async fn begin(&self) -> Result<Session, DbError> {
+    /// Begins a transaction for the functions that take one.
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`].
+    pub async fn begin(&self) -> Result<Session, DbError> {
         self.db.begin().await
     }
 
     /// Commits and wakes those who wait. Ringing for nothing costs one read of each waiter.
-    pub(crate) async fn commit(&self, tx: Session) -> Result<(), DbError> {
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`].
+    pub async fn commit(&self, tx: Session) -> Result<(), DbError> {
         tx.commit().await?;
         self.gate_bell.send_modify(|count| *count = count.wrapping_add(1));
         self.event_bell.send_modify(|count| *count = count.wrapping_add(1));

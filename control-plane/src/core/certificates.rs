@@ -131,12 +131,12 @@ fn told(report: &CertificateReport, known: Option<&Certificate>, now: Moment) ->
 fn explain(claim: &Claim, report: &CertificateReport) -> Option<Document<Reason>> {
     if report.kind != ReportKind::Failed {
         let keeps = |reason: &Document<Reason>| {
-            !matches!(reason.0.code, ReasonCode::CertificateFailed | ReasonCode::CertificateExpired)
+            !reason.0.is(ReasonCode::CertificateFailed) && !reason.0.is(ReasonCode::CertificateExpired)
         };
         return claim.reason.clone().filter(keeps);
     }
     let detail = report.problem.as_ref().map(|problem| format!("{}: {}", problem.kind, problem.detail));
-    let reason = Reason { code: ReasonCode::CertificateFailed, fix: None, detail };
+    let reason = Reason { detail, ..Reason::new(ReasonCode::CertificateFailed) };
     Some(Document(reason))
 }
 

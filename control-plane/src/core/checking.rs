@@ -115,7 +115,7 @@ pub(crate) fn judge(before: &Claim, challenge: Option<&Fix>, seen: &Checked, now
 fn judge_ownership(claim: &mut Claim, fix: Option<&Fix>, sight: &ChallengeSight, now: Moment, s: &CoreSettings) {
     let reason = |code, seen: &[String]| {
         let fix = fix.cloned().map(|fix| Fix { seen: seen.to_vec(), ..fix });
-        Some(Document(Reason { code, fix, detail: None }))
+        Some(Document(Reason { fix, ..Reason::new(code) }))
     };
     match sight {
         ChallengeSight::Present => {
@@ -197,7 +197,7 @@ pub(crate) fn settle(
 fn explain_certificate(claim: &mut Claim) {
     let is_of_certificate = |reason: &Document<Reason>| {
         use ReasonCode::{CertificateExpired, CertificateFailed, CertificatePending};
-        matches!(reason.0.code, CertificateExpired | CertificateFailed | CertificatePending)
+        [CertificateExpired, CertificateFailed, CertificatePending].into_iter().any(|code| reason.0.is(code))
     };
     match claim.certificate {
         CertificateState::None | CertificateState::Issuing if claim.reason.is_none() => {
@@ -395,7 +395,7 @@ impl Core {
         after: &Claim,
         now: Moment,
     ) -> Result<(), CoreError> {
-        let code = |claim: &Claim| claim.reason.as_ref().map(|reason| reason.0.code);
+        let code = |claim: &Claim| claim.reason.as_ref().map(|reason| reason.0.code.clone());
         let same = (before.ownership, before.routing, code(before)) == (after.ownership, after.routing, code(after));
         if same && before.check_count > 0 {
             return Ok(());
@@ -405,7 +405,7 @@ impl Core {
             at: now,
             kind: if after.ownership == Ownership::Proven { "routing" } else { "ownership" }.to_owned(),
             outcome: if code(after).is_none() { "ok" } else { "waiting" }.to_owned(),
-            reason_code: code(after).map(|code| code.to_string()),
+            reason_code: code(after),
             detail: after.reason.as_ref().and_then(|reason| serde_json::to_value(&reason.0).ok()).map(Document),
         };
         Ok(db::attempts::insert(tx, &after.id, &attempt, self.settings.attempts_keep).await?)

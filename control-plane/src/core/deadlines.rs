@@ -39,7 +39,7 @@ impl Core {
         after.deadline_at = Some(now.after(self.settings.give_up_after));
         after.ownership = Ownership::Unproven;
         let fix = before.reason.as_ref().and_then(|reason| reason.0.fix.clone());
-        after.reason = Some(Document(Reason { code: ReasonCode::DeadlinePassed, fix, detail: None }));
+        after.reason = Some(Document(Reason { fix, ..Reason::new(ReasonCode::DeadlinePassed) }));
         after
     }
 }

@@ -1,7 +1,7 @@
 //! [`Reason`]: why a connection is not live, told to three readers: programs, the SaaS, and its customer.
 //!
-//! Only the code and the record are kept; the sentences are made when they are read, so that a better sentence mends old
-//! rows too.
+//! Of our own reasons only the code and the record are kept; their sentences are made when they are read, so that a
+//! better sentence mends old rows too. The findings of `dns` bring their own code and sentences.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,10 +10,6 @@ use super::words::words;
 words! {
     /// A stable word for programs.
     ReasonCode {
-        /// A proxy of another provider stands before the name.
-        BehindProxy = "behind_proxy",
-        /// CAA forbids our authorities.
-        CaaForbids = "caa_forbids",
         /// The certificate ended.
         CertificateExpired = "certificate_expired",
         /// The authority refused the order.
@@ -38,22 +34,26 @@ words! {
         PartlyVisible = "partly_visible",
         /// It points elsewhere.
         PointsElsewhere = "points_elsewhere",
-        /// An address record beside ours points elsewhere.
-        StrayAddress = "stray_address",
     }
 }
 
 /// Why, and what to change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
-    /// The word.
-    pub code: ReasonCode,
+    /// The word: one of [`ReasonCode`], or of the findings of `dns`.
+    pub code: String,
     /// The record to change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fix: Option<Fix>,
     /// What a name server or authority said, in its words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// For the SaaS, when the code alone does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<String>,
+    /// The same for its customer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_told: Option<String>,
 }
 
 /// One record: what should stand there and what does.
@@ -73,7 +73,7 @@ pub struct Fix {
 impl Reason {
     /// A reason without a record.
     pub fn new(code: ReasonCode) -> Self {
-        Self { code, fix: None, detail: None }
+        Self { code: code.to_string(), fix: None, detail: None, told: None, user_told: None }
     }
 
     /// With the record to change.
@@ -90,14 +90,34 @@ impl Reason {
         self
     }
 
+    /// Whether it is this one.
+    pub fn is(&self, code: ReasonCode) -> bool {
+        self.code == code.as_str()
+    }
+
     /// For the SaaS.
     pub fn message(&self) -> String {
+        match (&self.told, self.code.parse()) {
+            (Some(told), _) => told.clone(),
+            (None, Ok(code)) => self.own_message(code),
+            (None, Err(_)) => self.code.clone(),
+        }
+    }
+
+    /// For the customer of the SaaS: what to do, in plain words.
+    pub fn user_message(&self) -> String {
+        match (&self.user_told, self.code.parse()) {
+            (Some(told), _) => told.clone(),
+            (None, Ok(code)) => self.own_user_message(code),
+            (None, Err(_)) => self.message(),
+        }
+    }
+
+    fn own_message(&self, code: ReasonCode) -> String {
         let record = self.record();
         let seen = self.seen();
         let said = self.detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
-        match self.code {
-            ReasonCode::BehindProxy => format!("{record} is answered by another provider's proxy: {seen}{said}"),
-            ReasonCode::CaaForbids => format!("CAA at {record} does not allow our certificate authorities: {seen}{said}"),
+        match code {
             ReasonCode::CertificateExpired => format!("the certificate ended without a successor{said}"),
             ReasonCode::CertificateFailed => format!("the certificate authority refused the order{said}"),
             ReasonCode::CertificatePending => format!("the certificate is being ordered{said}"),
@@ -110,17 +130,13 @@ impl Reason {
             ReasonCode::NotResolving => format!("{record} does not exist{said}"),
             ReasonCode::PartlyVisible => format!("some name servers do not show {record} yet: {seen}{said}"),
             ReasonCode::PointsElsewhere => format!("{record} points elsewhere: {seen}{said}"),
-            ReasonCode::StrayAddress => format!("{record} should not be there: {seen}{said}"),
         }
     }
 
-    /// For the customer of the SaaS: what to do, in plain words.
-    pub fn user_message(&self) -> String {
+    fn own_user_message(&self, code: ReasonCode) -> String {
         let (host, kind) = self.fix.as_ref().map_or(("your domain", "DNS"), |fix| (&fix.host, &fix.record_type));
         let value = self.fix.as_ref().and_then(|fix| fix.expected.as_deref()).unwrap_or("the value shown");
-        match self.code {
-            ReasonCode::BehindProxy => format!("Turn off the proxy (grey cloud) for {host} at your DNS provider."),
-            ReasonCode::CaaForbids => format!("Allow our certificate authority in the CAA record of {host}, or remove it."),
+        match code {
             ReasonCode::CertificateExpired | ReasonCode::CertificateFailed => {
                 "We could not get a certificate for your domain yet. We keep trying.".to_owned()
             }
@@ -137,7 +153,6 @@ impl Reason {
             ReasonCode::ClaimedElsewhere => "This domain is connected to another account.".to_owned(),
             ReasonCode::DeadlinePassed => "The records were not found in time. Add them, then check again.".to_owned(),
             ReasonCode::DnsUnreachable => "Your DNS provider does not answer right now. We keep trying.".to_owned(),
-            ReasonCode::StrayAddress => format!("Remove the {kind} record of {host} that does not point to us."),
         }
     }
 

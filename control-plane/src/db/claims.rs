@@ -50,7 +50,7 @@ fn bind_all(statement: Sql, claim: &Claim) -> Sql {
         .bind(claim.lifecycle)
         .bind(claim.deadline)
         .bind(claim.deadline_at)
-        .bind(claim.reason.as_ref().map(|reason| reason.0.code.as_str()))
+        .bind(claim.reason.as_ref().map(|reason| reason.0.code.clone()))
         .bind(claim.reason.as_ref().map(crate::core::Document::to_text))
         .bind(claim.error_code.clone())
         .bind(claim.proof.map(crate::core::ProofKind::as_str))

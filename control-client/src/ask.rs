@@ -3,16 +3,15 @@
 //! The client follows no redirect, takes no proxy from the environment and reads no more of a body than it may: an
 //! answer that is longer ends the connection it came on.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use control_api::AskAnswer;
 use names::Hostname;
 use reqwest::{Client, Response, StatusCode, header, redirect::Policy};
-use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
-use rustls_platform_verifier::BuilderVerifierExt;
+use rustls::ClientConfig;
 use url::Url;
 
-use crate::{GateError, GateSettings, answer, site::SiteError};
+use crate::{GateError, GateSettings, answer, site::SiteError, tls};
 
 /// Idle connections kept to the endpoint. Questions are short: more would only hold the endpoint's sockets.
 const IDLE_CONNECTIONS: usize = 32;
@@ -131,7 +130,7 @@ impl Endpoint {
             .no_proxy()
             .tcp_nodelay(true)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .tls_backend_preconfigured(tls(&settings.url)?)
+            .tls_backend_preconfigured(tls_config(&settings.url)?)
             .build()
             .map_err(GateError::Client)?;
         Ok(Self {
@@ -203,14 +202,11 @@ fn query_before_domain(url: &Url) -> String {
     kept.fold(String::new(), |query, pair| query + pair + "&")
 }
 
-/// TLS as the machine trusts it. A plain endpoint never speaks TLS, and must not need the machine's trusted roots.
-fn tls(url: &Url) -> Result<ClientConfig, GateError> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider);
-    let config = config.with_safe_default_protocol_versions().map_err(GateError::Tls)?;
+/// A plain endpoint needs no trusted roots of the machine.
+fn tls_config(url: &Url) -> Result<ClientConfig, GateError> {
     match url.scheme() {
-        "http" => Ok(config.with_root_certificates(RootCertStore::empty()).with_no_client_auth()),
-        "https" => Ok(config.with_platform_verifier().map_err(GateError::Tls)?.with_no_client_auth()),
+        "http" => tls::none().map_err(GateError::Tls),
+        "https" => tls::platform().map_err(GateError::Tls),
         other => Err(GateError::Scheme(other.to_owned())),
     }
 }

@@ -5,7 +5,7 @@ mod explain;
 
 use std::{
     hash::{BuildHasher, RandomState},
-    sync::Arc,
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -21,8 +21,9 @@ pub use self::{
     explain::{Explanation, Source},
 };
 use crate::{
-    Admitted, Freshness, GateSettings, Origin, Refusal, Site,
+    Admitted, Directory, Freshness, GateSettings, Origin, Refusal, Site,
     ask::{Answer, AskError, Endpoint},
+    control::Forget,
     flights::{Boarding, Flights, Slot, Ticket},
     memory::{Allowed, Entry, Memory, Verdict},
     metrics::Metrics,
@@ -45,6 +46,7 @@ struct Inner {
     flights: Arc<Flights<Outcome>>,
     memory: Memory,
     records: Records,
+    directory: Option<Directory>,
     default_origin: Option<Origin>,
     limits: GateLimits,
     clock: SharedClock,
@@ -65,7 +67,24 @@ impl Gate {
         let endpoint = Endpoint::new(&settings)?;
         let metrics = Metrics::new(registry)?;
         let records = Records::open(&settings, Arc::clone(&clock), metrics.records.clone())?;
-        Ok(Self::assemble(endpoint, records, settings, clock, Arc::new(metrics)))
+        Ok(Self::assemble(endpoint, records, None, settings, clock, Arc::new(metrics)))
+    }
+
+    /// As [`new`](Self::new), for an edge with a control plane of its own: what the directory knows is answered from it,
+    /// and only other names are asked about.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_directory(
+        settings: GateSettings,
+        directory: Directory,
+        clock: SharedClock,
+        registry: &Registry,
+    ) -> Result<Self, GateError> {
+        let endpoint = Endpoint::new(&settings)?;
+        let metrics = Metrics::new(registry)?;
+        let records = Records::open(&settings, Arc::clone(&clock), metrics.records.clone())?;
+        Ok(Self::assemble(endpoint, records, Some(directory), settings, clock, Arc::new(metrics)))
     }
 
     /// A gate under other settings, with the same clock, metrics and last answers. Its memory is empty: what the old
@@ -77,22 +96,25 @@ impl Gate {
         let endpoint = Endpoint::new(&settings)?;
         let records = self.0.records.reconfigured(&settings)?;
         let (clock, metrics) = (Arc::clone(&self.0.clock), Arc::clone(&self.0.metrics));
-        Ok(Self::assemble(endpoint, records, settings, clock, metrics))
+        let directory = self.0.directory.clone();
+        Ok(Self::assemble(endpoint, records, directory, settings, clock, metrics))
     }
 
     fn assemble(
         endpoint: Endpoint,
         records: Records,
+        directory: Option<Directory>,
         settings: GateSettings,
         clock: SharedClock,
         metrics: Arc<Metrics>,
     ) -> Self {
         let GateSettings { default_origin, limits, .. } = settings;
-        Self(Arc::new(Inner {
+        let inner = Arc::new(Inner {
             endpoint,
             flights: Flights::new(limits.questions_in_flight),
             memory: Memory::new(limits.cache_bytes),
             records,
+            directory,
             default_origin,
             limits,
             clock,
@@ -100,16 +122,21 @@ impl Gate {
             jitter: RandomState::new(),
             errors: Sampler::default(),
             refusals: Sampler::default(),
-        }))
+        });
+        if let Some(directory) = &inner.directory {
+            let gate: Weak<Inner> = Arc::downgrade(&inner);
+            directory.attach(gate);
+        }
+        Self(inner)
     }
 
-    /// May this name be served? From memory when it can say; else by a question that all who need it share. Dropping
+    /// May this name be served? From the directory or from memory when they can say; else by a question that all who need it share. Dropping
     /// the future cancels nothing. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// [`Refusal::Denied`] when the endpoint said no, [`Refusal::Unavailable`] when nobody can say.
     pub async fn admit(&self, name: &Hostname) -> Result<Admitted, Refusal> {
-        match self.0.remembered(name) {
+        match self.0.listed(name).or_else(|| self.0.remembered(name)) {
             Some(outcome) => outcome,
             None => self.ask(name).await,
         }
@@ -152,7 +179,31 @@ impl Gate {
     }
 }
 
+impl Forget for Inner {
+    fn changed(&self, name: &Hostname) {
+        self.memory.forget(name);
+    }
+
+    fn gone(&self, name: &Hostname) {
+        self.memory.forget(name);
+        self.records.remove(name);
+    }
+}
+
 impl Inner {
+    /// The decision of the directory, if there is one and it has one.
+    fn listed(&self, name: &Hostname) -> Option<Outcome> {
+        let directory = self.directory.as_ref()?;
+        Some(self.counted(directory.admit(name, self.default_origin.as_ref(), self.clock.now())?))
+    }
+
+    /// The lowest generation of an answer for a name.
+    fn floor(&self, name: &Hostname, known: Option<&Allowed>) -> u64 {
+        let in_memory = known.map_or(0, |known| known.site.generation);
+        let deleted = self.directory.as_ref().map_or(0, |directory| directory.floor(name));
+        in_memory.max(self.records.generation(name).unwrap_or(0)).max(deleted)
+    }
+
     /// The decision of memory, if it has a current one.
     fn remembered(&self, name: &Hostname) -> Option<Outcome> {
         let entry = self.memory.find(name)?;
@@ -173,6 +224,10 @@ impl Inner {
         let started = Instant::now();
         let asked = self.endpoint.ask(name).await;
         self.metrics.seconds.observe(started.elapsed().as_secs_f64());
+        // The name may have been connected or deleted while the question was on its way; the feed knows better.
+        if let Some(outcome) = self.listed(name) {
+            return outcome;
+        }
         match asked {
             Ok(Answer::Allow(answer)) => self.allow(name, &answer).await,
             Ok(Answer::Deny(status)) => {
@@ -191,8 +246,7 @@ impl Inner {
             // allowed now, so no stranger can make the disk work.
             None => self.recall(name).await,
         };
-        let in_memory = known.as_ref().map_or(0, |known| known.site.generation);
-        let floor = in_memory.max(self.records.generation(name).unwrap_or(0));
+        let floor = self.floor(name, known.as_ref());
         match check(name, answer, self.default_origin.as_ref(), floor) {
             Ok(site) => self.accept(site, known, answer, now),
             Err(error) if known.is_some() => self.fail(name, &error, known),

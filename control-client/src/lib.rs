@@ -8,11 +8,15 @@
 //! while the endpoint is down still knows the names it served before. Records are written behind the answer, never
 //! before it, and read only for names that have one.
 //!
+//! With a control plane of our own, [`Control`] keeps a [`Directory`] of all known names, and a gate made
+//! [with it](Gate::with_directory) asks only about the others.
+//!
 //! This crate knows no TLS towards visitors, no certificate, no proxying, no HTTP request of a visitor. It does not
 //! judge spellings either: whatever is no [`names::Hostname`] was refused before.
 
 mod answer;
 mod ask;
+mod control;
 mod flights;
 mod gate;
 mod memory;
@@ -22,7 +26,11 @@ mod records;
 mod sampler;
 mod settings;
 mod site;
+mod tls;
 
+pub use control::{
+    Control, ControlError, ControlLimits, ControlSettings, Delivery, Directory, Event, Feed, Listener, Reporter,
+};
 pub use gate::{Explanation, Gate, GateError, Source};
 pub use origin::{Host, Origin, OriginError, Scheme};
 pub use settings::{GateLimits, GateSettings};

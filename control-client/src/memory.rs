@@ -130,6 +130,11 @@ impl Memory {
         self.0.insert(name.clone(), entry);
     }
 
+    /// Lets go of a name.
+    pub(crate) fn forget(&self, name: &Hostname) {
+        self.0.invalidate(name);
+    }
+
     /// Bytes by the weigher.
     pub(crate) fn bytes(&self) -> u64 {
         self.0.weighted_size()

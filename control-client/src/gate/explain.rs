@@ -17,7 +17,7 @@ use crate::{
 pub enum Source {
     /// The question failed; the verdict rests on the name's last allow, or on there being none.
     LastAnswer,
-    /// Memory has a current answer.
+    /// Memory has a current answer, or the control plane's directory lists the name.
     Memory,
     /// The endpoint was asked now.
     Question,
@@ -42,11 +42,21 @@ pub struct Explanation {
 
 pub(super) async fn explain(inner: &Inner, name: &Hostname) -> Explanation {
     let now = inner.clock.now();
+    if let Some(explanation) = from_directory(inner, name, now) {
+        return explanation;
+    }
     let entry = inner.memory.find(name);
     match entry {
         Some(entry) if entry.is_current(now) => from_memory(inner, name, entry, now),
         entry => from_question(inner, name, entry, now).await,
     }
+}
+
+fn from_directory(inner: &Inner, name: &Hostname, now: Timestamp) -> Option<Explanation> {
+    let directory = inner.directory.as_ref()?;
+    let verdict = directory.look_up(name, inner.default_origin.as_ref(), now)?;
+    let age = directory.last_contact().map(|contact| now.since(contact));
+    Some(Explanation { name: name.clone(), verdict, source: Source::Memory, age, asked_again_in: None, problem: None })
 }
 
 fn from_memory(inner: &Inner, name: &Hostname, entry: Entry, now: Timestamp) -> Explanation {
@@ -68,7 +78,7 @@ async fn from_question(inner: &Inner, name: &Hostname, entry: Option<Entry>, now
     };
     let verdict: Result<Outcome, AskError> = match inner.endpoint.ask(name).await {
         Ok(Answer::Allow(answer)) => {
-            let floor = last.as_ref().map_or(0, |last| last.site.generation);
+            let floor = inner.floor(name, last.as_ref());
             check(name, &answer, inner.default_origin.as_ref(), floor).map(|site| Ok(fresh(site)))
         }
         Ok(Answer::Deny(_)) => Ok(Err(Refusal::Denied)),

@@ -1,0 +1,428 @@
+//! [`Directory`]: which names the control plane knows, and how sure that is.
+//!
+//! One writer (the feed's task) and any number of readers. A reader takes a pointer and one read lock of a 256th of the
+//! table. A deletion is first entered among the deleted names and then taken out of the known ones, a return the other
+//! way round: no reader ever finds a name in neither.
+
+use std::sync::{
+    Arc, Weak,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use arc_swap::ArcSwap;
+use clock::{SharedClock, Timestamp};
+use control_api::{Change, ChangeKind, Route, SnapshotHeader, SnapshotName};
+use names::Hostname;
+use parking_lot::{Mutex, RwLock};
+
+use super::{
+    index::Index,
+    known::Known,
+    listener::{Event, Listener},
+    metrics::Metrics,
+    origins::Origins,
+    settings::ControlLimits,
+    snapshot::SnapshotError,
+    tombs::Tombs,
+};
+use crate::{Admitted, Freshness, Origin, Refusal, site::SiteError};
+
+/// More than this share of the known names must be left over by a snapshot, in fifths.
+const LEAST_FIFTHS: usize = 4;
+
+/// Whoever remembers answers about names.
+pub(crate) trait Forget: Send + Sync {
+    /// The name has changed.
+    fn changed(&self, name: &Hostname);
+    /// The name is gone for good.
+    fn gone(&self, name: &Hostname);
+}
+
+/// How far the feed was followed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Position {
+    pub(super) epoch: u64,
+    pub(super) seq: u64,
+}
+
+/// What became of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Applied {
+    /// It cannot be used.
+    Bad,
+    /// The name is gone.
+    Deleted,
+    /// No room for another name.
+    Full,
+    /// Something newer is known.
+    Outdated,
+    /// It is of a kind that this edge does not know.
+    Unknown,
+    /// The name is served like that.
+    Upserted,
+}
+
+/// The known names. Clones are handles to the same ones.
+#[derive(Clone)]
+pub struct Directory(Arc<Inner>);
+
+struct Inner {
+    index: ArcSwap<Index>,
+    tombs: RwLock<Tombs>,
+    origins: Origins,
+    position: Mutex<Option<Position>>,
+    /// Last contact of this process, in milliseconds since the epoch; 0 before the first.
+    contact: AtomicU64,
+    /// Last contact of the process before.
+    contact_before: AtomicU64,
+    /// Counts changes of what is served.
+    version: AtomicU64,
+    gates: Mutex<Vec<Weak<dyn Forget>>>,
+    listener: Option<Arc<dyn Listener>>,
+    /// Set when the feed starts: what is loaded from disk before is no news.
+    live: AtomicBool,
+    limits: Arc<ControlLimits>,
+    clock: SharedClock,
+    metrics: Arc<Metrics>,
+}
+
+impl Directory {
+    pub(super) fn new(
+        limits: Arc<ControlLimits>,
+        listener: Option<Arc<dyn Listener>>,
+        clock: SharedClock,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            index: ArcSwap::default(),
+            tombs: RwLock::new(Tombs::new(limits.deleted)),
+            origins: Origins::default(),
+            position: Mutex::default(),
+            contact: AtomicU64::new(0),
+            contact_before: AtomicU64::new(0),
+            version: AtomicU64::new(0),
+            gates: Mutex::default(),
+            listener,
+            live: AtomicBool::new(false),
+            limits,
+            clock,
+            metrics,
+        }))
+    }
+
+    /// How many names are known.
+    pub fn names(&self) -> usize {
+        self.0.index.load().len()
+    }
+
+    /// Another number after every change of what is served. A connection that remembers it can tell for the price of
+    /// one load that its site still stands, and admit its name again when it may not.
+    pub fn version(&self) -> u64 {
+        self.0.version.load(Ordering::Acquire)
+    }
+
+    /// The last contact with the control plane, that of an earlier process included.
+    pub fn last_contact(&self) -> Option<Timestamp> {
+        let latest = self.own_contact().max(self.0.contact_before.load(Ordering::Relaxed));
+        (latest > 0).then(|| Timestamp::from_millis(latest))
+    }
+
+    /// What the gate says without a question; `None` leaves the name to the ask endpoint.
+    pub(crate) fn admit(
+        &self,
+        name: &Hostname,
+        default_origin: Option<&Origin>,
+        now: Timestamp,
+    ) -> Option<Result<Admitted, Refusal>> {
+        let outcome = self.look_up(name, default_origin, now);
+        match &outcome {
+            Some(Ok(_)) => self.0.metrics.known.inc(),
+            Some(Err(_)) => self.0.metrics.gone.inc(),
+            None => {}
+        }
+        outcome
+    }
+
+    /// As [`admit`](Self::admit), uncounted.
+    pub(crate) fn look_up(
+        &self,
+        name: &Hostname,
+        default_origin: Option<&Origin>,
+        now: Timestamp,
+    ) -> Option<Result<Admitted, Refusal>> {
+        let freshness = self.freshness(now)?;
+        let known = self.0.index.load().find(name, |known| known.site(name, default_origin));
+        match (known, freshness) {
+            (Some(site), _) => Some(Ok(Admitted { site: Arc::new(site), freshness })),
+            (None, Freshness::Fresh) => self.tomb(name).map(|_| Err(Refusal::Denied)),
+            (None, Freshness::Stale) => None,
+        }
+    }
+
+    /// The lowest generation that an answer of the ask endpoint must have: above that of the name's deletion.
+    pub(crate) fn floor(&self, name: &Hostname) -> u64 {
+        self.tomb(name).map_or(0, |generation| generation.saturating_add(1))
+    }
+
+    /// `changed` and `gone` are called for every change from now on, as long as the gate lives.
+    pub(crate) fn attach(&self, gate: Weak<dyn Forget>) {
+        let mut gates = self.0.gates.lock();
+        gates.retain(|gate| gate.strong_count() > 0);
+        gates.push(gate);
+    }
+
+    /// How much the known names may be relied on; `None` when not at all.
+    fn freshness(&self, now: Timestamp) -> Option<Freshness> {
+        let age = now.since(self.last_contact()?);
+        // What an earlier process heard makes nothing fresh: names may have gone while there was no process.
+        let own = self.own_contact() > 0;
+        match (own && age <= self.0.limits.fresh, age <= self.0.limits.stale) {
+            (true, _) => Some(Freshness::Fresh),
+            (false, true) => Some(Freshness::Stale),
+            (false, false) => None,
+        }
+    }
+
+    fn own_contact(&self) -> u64 {
+        self.0.contact.load(Ordering::Relaxed)
+    }
+
+    fn tomb(&self, name: &Hostname) -> Option<u64> {
+        self.0.tombs.read().find(name)
+    }
+
+    /// How far the feed was followed; `None` before the first snapshot.
+    pub(super) fn position(&self) -> Option<Position> {
+        *self.0.position.lock()
+    }
+
+    /// Everything up to here is in the names.
+    pub(super) fn advance(&self, position: Position) {
+        *self.0.position.lock() = Some(position);
+    }
+
+    /// The control plane was heard of now.
+    pub(super) fn touch(&self) {
+        let now = self.0.clock.now();
+        self.0.contact.store(now.as_millis(), Ordering::Relaxed);
+        self.0.metrics.contact(now);
+    }
+
+    /// An earlier process heard of it then.
+    pub(super) fn touched_before(&self, at_ms: u64) {
+        self.0.contact_before.fetch_max(at_ms, Ordering::Relaxed);
+    }
+
+    /// Makes one change live.
+    pub(super) fn apply(&self, change: &Change) -> Applied {
+        let applied = match &change.kind {
+            ChangeKind::Delete => self.delete(&change.hostname, change.generation),
+            ChangeKind::Unknown => Applied::Unknown,
+            ChangeKind::Upsert(route) => self.upsert(&change.hostname, change.generation, route),
+        };
+        self.gauge();
+        applied
+    }
+
+    /// Enters a deleted name as it stands on disk.
+    pub(super) fn bury(&self, name: &Hostname, generation: u64) {
+        self.0.tombs.write().put(name, generation);
+    }
+
+    fn upsert(&self, name: &Hostname, generation: u64, route: &Route) -> Applied {
+        let index = self.0.index.load();
+        let known = index.find(name, Known::generation);
+        if known.is_some_and(|known| generation < known) || self.tomb(name).is_some_and(|tomb| generation <= tomb) {
+            return Applied::Outdated;
+        }
+        if known.is_none() && index.len() >= self.0.limits.names {
+            return Applied::Full;
+        }
+        let Ok(new) = self.pack(name, generation, route) else { return Applied::Bad };
+        let old = index.put(new.clone());
+        self.0.tombs.write().remove(name);
+        if !old.is_some_and(|old| old.same(&new)) {
+            self.tell_known(name, route.pointing);
+        }
+        Applied::Upserted
+    }
+
+    fn delete(&self, name: &Hostname, generation: u64) -> Applied {
+        let index = self.0.index.load();
+        if index.find(name, Known::generation).is_some_and(|known| generation < known) {
+            return Applied::Outdated;
+        }
+        self.bury(name, generation);
+        index.take(name);
+        self.tell_gone(name);
+        Applied::Deleted
+    }
+
+    fn pack(&self, name: &Hostname, generation: u64, route: &Route) -> Result<Known, SiteError> {
+        Known::pack(name, generation, route, &self.0.origins)
+    }
+
+    fn tell_known(&self, name: &Hostname, pointing: bool) {
+        self.0.version.fetch_add(1, Ordering::Release);
+        self.each_gate(|gate| gate.changed(name));
+        self.hear(|| Event::Known { name: name.clone(), pointing });
+    }
+
+    fn tell_gone(&self, name: &Hostname) {
+        self.0.version.fetch_add(1, Ordering::Release);
+        self.each_gate(|gate| gate.gone(name));
+        self.hear(|| Event::Gone(name.clone()));
+    }
+
+    fn each_gate(&self, tell: impl Fn(&dyn Forget)) {
+        let gates: Vec<_> = self.0.gates.lock().iter().filter_map(Weak::upgrade).collect();
+        gates.iter().for_each(|gate| tell(&**gate));
+    }
+
+    fn hear(&self, event: impl FnOnce() -> Event) {
+        let listener = self.0.listener.as_ref().filter(|_| self.0.live.load(Ordering::Acquire));
+        if listener.is_some_and(|listener| !listener.hear(event())) {
+            self.0.metrics.events_lost.inc();
+        }
+    }
+
+    /// Tells the listener of every name that points here: a certificate may have failed to be ordered by the process
+    /// before.
+    pub(super) fn announce(&self) {
+        self.0.live.store(true, Ordering::Release);
+        if self.0.listener.is_none() {
+            return;
+        }
+        self.0.index.load_full().each(|known| {
+            if let Some(name) = known.hostname().filter(|_| known.pointing()) {
+                self.hear(|| Event::Known { name, pointing: true });
+            }
+        });
+    }
+
+    /// Every known name.
+    pub(super) fn each(&self, visit: impl FnMut(Known)) {
+        self.0.index.load_full().each(visit);
+    }
+
+    /// Deleted names with their generations, oldest first.
+    pub(super) fn buried(&self) -> Vec<(Hostname, u64)> {
+        self.0.tombs.read().all()
+    }
+
+    pub(super) fn limits(&self) -> &Arc<ControlLimits> {
+        &self.0.limits
+    }
+
+    pub(super) fn metrics(&self) -> &Arc<Metrics> {
+        &self.0.metrics
+    }
+
+    pub(super) fn clock(&self) -> &SharedClock {
+        &self.0.clock
+    }
+
+    fn gauge(&self) {
+        let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.0.metrics.names.set(whole(self.names()));
+        self.0.metrics.deleted.set(whole(self.0.tombs.read().len()));
+    }
+}
+
+/// A directory in the making, beside the one that serves.
+pub(super) struct Draft {
+    directory: Directory,
+    header: SnapshotHeader,
+    index: Index,
+    /// Whether what is known bounds what may come: in the same run of the sequence, unless the operator means it.
+    bound: bool,
+}
+
+impl Draft {
+    /// Begins one, if the header may be believed.
+    pub(super) fn begin(directory: &Directory, header: SnapshotHeader) -> Result<Self, SnapshotError> {
+        let standing = directory.position().unwrap_or_default();
+        let older = (header.epoch, header.seq) < (standing.epoch, standing.seq);
+        if older && !header.confirmed {
+            return Err(SnapshotError::Older { epoch: header.epoch, seq: header.seq });
+        }
+        let bound = header.epoch == standing.epoch && !header.confirmed;
+        Ok(Self { directory: directory.clone(), header, index: Index::default(), bound })
+    }
+
+    /// Adds a name. One that cannot be used keeps what is known of it.
+    pub(super) fn add(&self, line: &SnapshotName) -> Applied {
+        if self.index.len() >= self.directory.0.limits.names {
+            return Applied::Full;
+        }
+        let name = &line.hostname;
+        let standing = self.directory.0.index.load().find(name, Clone::clone);
+        if self.bound && self.directory.tomb(name).is_some_and(|tomb| line.generation <= tomb) {
+            return Applied::Outdated;
+        }
+        if let Some(newer) = standing.as_ref().filter(|known| self.bound && line.generation < known.generation()) {
+            self.index.put(newer.clone());
+            return Applied::Outdated;
+        }
+        match (self.directory.pack(name, line.generation, &line.route), standing) {
+            (Ok(new), _) => {
+                self.index.put(new);
+                Applied::Upserted
+            }
+            (Err(_), Some(good)) => {
+                self.index.put(good);
+                Applied::Bad
+            }
+            (Err(_), None) => Applied::Bad,
+        }
+    }
+
+    /// Puts it in place of the directory's names. The last chance to refuse.
+    pub(super) fn commit(self) -> Result<(), SnapshotError> {
+        let (known, left) = (self.directory.names(), self.index.len());
+        if left * 5 < known * LEAST_FIFTHS && !self.header.confirmed {
+            return Err(SnapshotError::Shrunk { known, left });
+        }
+        let new = Arc::new(self.index);
+        let old = self.directory.0.index.load_full();
+        if !self.bound {
+            // Generations of another run of the sequence say nothing about those to come.
+            self.directory.0.tombs.write().clear();
+        }
+        let gone = Self::missing(&old, &new);
+        for (name, generation) in &gone {
+            self.directory.bury(name, if self.bound { *generation } else { 0 });
+        }
+        self.directory.0.index.store(Arc::clone(&new));
+        self.directory.advance(Position { epoch: self.header.epoch, seq: self.header.seq });
+        gone.iter().for_each(|(name, _)| self.directory.tell_gone(name));
+        if self.directory.0.live.load(Ordering::Acquire) {
+            Self::tell_new(&self.directory, &old, &new);
+        }
+        self.directory.gauge();
+        Ok(())
+    }
+
+    fn missing(old: &Index, new: &Index) -> Vec<(Hostname, u64)> {
+        let mut gone = Vec::new();
+        old.each(|known| {
+            if new.find_bytes(known.name(), |_| ()).is_none() {
+                gone.extend(known.hostname().map(|name| (name, known.generation())));
+            }
+        });
+        gone
+    }
+
+    fn tell_new(directory: &Directory, old: &Index, new: &Index) {
+        new.each(|known| {
+            if old.find_bytes(known.name(), |old| old.same(&known)) == Some(true) {
+                return;
+            }
+            let Some(name) = known.hostname() else { return };
+            if directory.tomb(&name).is_some() {
+                directory.0.tombs.write().remove(&name);
+            }
+            directory.tell_known(&name, known.pointing());
+        });
+    }
+}

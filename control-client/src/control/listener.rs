@@ -1,0 +1,34 @@
+//! Who else wants to know: the manager of certificates, which orders ahead.
+
+use names::Hostname;
+use tokio::sync::mpsc::Sender;
+
+/// What the feed said of a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// It is not to be served any more.
+    Gone(Hostname),
+    /// It is new or has changed.
+    Known {
+        /// The name.
+        name: Hostname,
+        /// It is verified and its DNS points here: a certificate can be had.
+        pointing: bool,
+    },
+}
+
+/// Hears every change after it is live at the gate.
+///
+/// Called on the feed's task: it must not block. `false` says that the event was lost (it is counted); nothing repeats
+/// it, so a name whose event was lost gets its certificate at its first visit.
+pub trait Listener: Send + Sync + 'static {
+    /// One event.
+    fn hear(&self, event: Event) -> bool;
+}
+
+/// A bounded channel is a listener that loses what it has no room for.
+impl Listener for Sender<Event> {
+    fn hear(&self, event: Event) -> bool {
+        self.try_send(event).is_ok()
+    }
+}

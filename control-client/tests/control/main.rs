@@ -1,0 +1,11 @@
+//! Promises of the line to the control plane, against a real HTTP one that is scripted.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests fail loudly, as tests do")]
+
+mod events;
+mod harness;
+mod known;
+mod outage;
+mod reports;
+mod restart;
+mod snapshots;

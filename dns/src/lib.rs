@@ -24,6 +24,8 @@ mod reply;
 mod resolvers;
 mod server;
 mod suffix;
+mod values;
+mod world;
 mod zone;
 
 pub use answer::{Absence, Answer, Reason};
@@ -31,6 +33,7 @@ pub use drift::{Drift, DriftPolicy, DriftState};
 pub use limits::Limits;
 pub use metrics::Metrics;
 pub use name::{NameError, OwnerName};
-pub use resolvers::{Addresses, Authority, CaaRecord, Resolvers, ResolversConfig, ResolversError};
+pub use resolvers::{Authority, Resolvers, ResolversConfig, ResolversError};
 pub use server::{Role, Server, ServerError, Transport};
 pub use suffix::{is_apex, is_public_suffix, registrable, relative_host};
+pub use values::{Addresses, CaaRecord};

@@ -10,6 +10,9 @@ pub(crate) const UDP_BUFFER: usize = 4096;
 pub(crate) const MAX_NAME_SERVERS: usize = 8;
 /// Levels from a name towards the root. Public CAs refuse names of more than 10 labels.
 pub(crate) const MAX_CLIMB: usize = 16;
+/// How long the first resolver is waited for before the next is asked as well: longer than a warm answer takes, so that
+/// one dead resolver costs a check little.
+pub(crate) const HEDGE: Duration = Duration::from_millis(300);
 /// Characters of an observed value that are kept: one line of a report.
 pub(crate) const MAX_SHOWN: usize = 512;
 
@@ -46,7 +49,7 @@ impl Default for Limits {
             max_addresses: 16,
             max_records: 100,
             max_chain: 8,
-            zones_remembered: 50_000,
+            zones_remembered: 200_000,
             zone_memory: Duration::from_mins(5),
         }
     }

@@ -1,24 +1,25 @@
 //! [`Resolvers`]: whom we ask, and the plain look-ups.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use futures::future::join_all;
-use hickory_proto::{
-    op::Message,
-    rr::{RData, RecordType},
-};
+use hickory_proto::rr::{RData, RecordType};
 use moka::sync::Cache;
-use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::{
-    Absence, Answer, Limits, Metrics, OwnerName, Reason, Role, Server,
-    exchange::{Exchange, Question, Validation},
+    Absence, Addresses, Answer, CaaRecord, Limits, Metrics, OwnerName, Reason, Role, Server,
+    exchange::{Exchange, Validation},
     limits::MAX_CLIMB,
-    reply::{self, Reply},
+    reply::Reply,
     server,
-    zone::{Zone, Zones, ip_of},
+    values::{addresses_of, caa_of, txt_of},
+    world::{Voter, World},
+    zone::{Zone, Zones},
 };
+
+/// How long the addresses of our own targets are believed: shorter than any sensible TTL of an edge's name.
+const TARGET_MEMORY: Duration = Duration::from_secs(30);
 
 /// Whom to ask.
 #[derive(Debug, Clone)]
@@ -64,35 +65,6 @@ struct Inner {
     zones: Zones,
     targets: Cache<OwnerName, Arc<Vec<IpAddr>>>,
     metrics: Metrics,
-}
-
-/// Where a name leads.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Addresses {
-    /// The names that CNAMEs lead through.
-    pub chain: Vec<OwnerName>,
-    /// A and AAAA at the end, ordered.
-    pub addresses: Vec<IpAddr>,
-    /// Why one of the two types is not known, if so.
-    pub unknown: Option<Reason>,
-}
-
-/// One CAA property (RFC 8659 section 4).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct CaaRecord {
-    /// A CA that does not know the tag must not issue.
-    pub critical: bool,
-    /// `issue`, `issuewild`, `iodef`, in lower case.
-    pub tag: String,
-    /// As it stands.
-    pub value: String,
-}
-
-/// A server with a vote in a check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Voter {
-    pub(crate) server: Server,
-    pub(crate) role: Role,
 }
 
 impl ResolversConfig {
@@ -193,7 +165,11 @@ impl Resolvers {
     pub(crate) async fn zone(&self, name: &OwnerName, deadline: Instant) -> Option<Arc<Zone>> {
         match self.0.authority {
             Authority::Skip => None,
-            Authority::Ask { .. } => self.0.zones.find(&self.world(), name, deadline).await.ok(),
+            // Half the time at most: who cannot be found must not keep the others from being asked.
+            Authority::Ask { .. } => {
+                let deadline = deadline.min(Instant::now() + self.0.limits.check_deadline / 2);
+                self.0.zones.find(&self.world(), name, deadline).await.ok()
+            }
         }
     }
 
@@ -254,129 +230,5 @@ impl Resolvers {
         };
         self.0.targets.insert(target.clone(), Arc::clone(&found));
         Ok(found)
-    }
-}
-
-/// How long the addresses of our own targets are believed: shorter than any sensible TTL of an edge's name.
-const TARGET_MEMORY: std::time::Duration = std::time::Duration::from_secs(30);
-
-/// The configured resolvers, asked in their order.
-#[derive(Clone, Copy)]
-pub(crate) struct World<'a> {
-    servers: &'a [Server],
-    exchange: &'a Exchange,
-    pub(crate) limits: &'a Limits,
-    metrics: &'a Metrics,
-}
-
-impl World<'_> {
-    /// What the first resolver that says something says.
-    pub(crate) async fn ask(&self, name: &OwnerName, kind: RecordType, deadline: Instant) -> Answer<Reply> {
-        let mut last = Reason::NoServer;
-        for server in self.servers {
-            let voter = Voter { server: *server, role: Role::Recursive };
-            match self.ask_server(voter, name, kind, Validation::Usual, deadline).await.1 {
-                Answer::Indeterminate(reason) => last = reason,
-                definite => return definite,
-            }
-        }
-        Answer::Indeterminate(last)
-    }
-
-    /// The same with the message, whose other sections say more.
-    pub(crate) async fn message(
-        &self,
-        name: &OwnerName,
-        kind: RecordType,
-        deadline: Instant,
-    ) -> Result<(Message, Question), Reason> {
-        let mut last = Reason::NoServer;
-        for server in self.servers {
-            let voter = Voter { server: *server, role: Role::Recursive };
-            match self.ask_server(voter, name, kind, Validation::Usual, deadline).await {
-                (_, Answer::Indeterminate(reason)) => last = reason,
-                (Some(found), _) => return Ok(found),
-                (None, _) => {}
-            }
-        }
-        Err(last)
-    }
-
-    pub(crate) async fn ask_server(
-        &self,
-        voter: Voter,
-        name: &OwnerName,
-        kind: RecordType,
-        validation: Validation,
-        deadline: Instant,
-    ) -> (Option<(Message, Question)>, Answer<Reply>) {
-        let question = Question { name: name.clone(), kind, role: voter.role, validation };
-        let (message, answer) = match self.exchange.ask(voter.server, &question, deadline).await {
-            Err(reason) => (None, Answer::Indeterminate(reason)),
-            Ok(message) => {
-                let answer = reply::read(&message, &question, self.limits);
-                (Some((message, question)), answer)
-            }
-        };
-        self.metrics.asked(&answer);
-        (message, answer)
-    }
-}
-
-impl Answer<Vec<String>> {
-    /// A chain that ends without a record is no record.
-    fn non_empty(self) -> Self {
-        match self {
-            Self::Present(values) if values.is_empty() => Self::Absent(Absence::NoData),
-            other => other,
-        }
-    }
-}
-
-/// Each TXT record's character-strings joined, as RFC 7208 section 3.3 and every CA do it.
-pub(crate) fn txt_of(records: &[RData]) -> impl Iterator<Item = String> + '_ {
-    records.iter().filter_map(|record| match record {
-        RData::TXT(txt) => Some(String::from_utf8_lossy(&txt.txt_data.concat()).into_owned()),
-        _ => None,
-    })
-}
-
-fn caa_of(records: &[RData]) -> Vec<CaaRecord> {
-    let properties = records.iter().filter_map(|record| match record {
-        RData::CAA(caa) => Some(CaaRecord {
-            critical: caa.issuer_critical,
-            tag: caa.tag.to_ascii_lowercase(),
-            value: String::from_utf8_lossy(&caa.value).into_owned(),
-        }),
-        _ => None,
-    });
-    properties.collect()
-}
-
-/// Both address types as one answer. One type that is there is an answer; one that is absent is not.
-pub(crate) fn addresses_of(v4: &Answer<Reply>, v6: &Answer<Reply>) -> Answer<Addresses> {
-    match (v4, v6) {
-        (Answer::Present(one), Answer::Present(other)) => Answer::Present(joined(&[one, other], None)),
-        (Answer::Present(one), other) | (other, Answer::Present(one)) => {
-            Answer::Present(joined(&[one], reason_of(other)))
-        }
-        (Answer::Indeterminate(reason), _) | (_, Answer::Indeterminate(reason)) => Answer::Indeterminate(*reason),
-        (Answer::Absent(Absence::NoName), _) | (_, Answer::Absent(Absence::NoName)) => Answer::Absent(Absence::NoName),
-        (Answer::Absent(Absence::NoData), Answer::Absent(Absence::NoData)) => Answer::Absent(Absence::NoData),
-    }
-}
-
-fn joined(replies: &[&Reply], unknown: Option<Reason>) -> Addresses {
-    let mut addresses: Vec<_> = replies.iter().flat_map(|reply| reply.records.iter().filter_map(ip_of)).collect();
-    addresses.sort_unstable();
-    addresses.dedup();
-    let chain = replies.iter().map(|reply| &reply.chain).max_by_key(|chain| chain.len()).cloned().unwrap_or_default();
-    Addresses { chain, addresses, unknown: unknown.or_else(|| replies.iter().find_map(|reply| reply.open)) }
-}
-
-fn reason_of<T>(answer: &Answer<T>) -> Option<Reason> {
-    match answer {
-        Answer::Indeterminate(reason) => Some(*reason),
-        Answer::Absent(_) | Answer::Present(_) => None,
     }
 }

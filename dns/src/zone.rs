@@ -19,7 +19,9 @@ use crate::{
     Answer, Limits, Metrics, OwnerName, Reason,
     limits::{MAX_CLIMB, MAX_NAME_SERVERS},
     reply::{self, Reply},
-    resolvers::{Authority, World},
+    resolvers::Authority,
+    values::ip_of,
+    world::World,
 };
 
 /// A zone and the addresses of its servers.
@@ -140,15 +142,6 @@ async fn addresses(world: &World<'_>, name: &OwnerName, deadline: Instant) -> Op
         }
     }
     None
-}
-
-/// The address in a record of type A or AAAA.
-pub(crate) fn ip_of(record: &RData) -> Option<IpAddr> {
-    match record {
-        RData::A(ip) => Some(ip.0.into()),
-        RData::AAAA(ip) => Some(ip.0.into()),
-        _ => None,
-    }
 }
 
 /// Networks that are nobody's on the Internet (RFC 6890), or somebody's own.

@@ -12,7 +12,8 @@ use crate::{
     limits::MAX_SHOWN,
     merge::Vote,
     reply::Reply,
-    resolvers::{Voter, addresses_of, txt_of},
+    values::{addresses_of, txt_of},
+    world::Voter,
 };
 
 /// One server's word in a check, for the report.

@@ -30,11 +30,11 @@ use tokio::{
 };
 
 /// All servers listen here, each on an address of its own.
-pub const PORT: u16 = 8053;
+pub(crate) const PORT: u16 = 8053;
 
 /// How a name is answered instead of from the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// SERVFAIL with extended error 6.
     Bogus,
     /// SERVFAIL unless CD is set.
@@ -61,7 +61,7 @@ struct Table {
 }
 
 #[derive(Debug)]
-pub struct Authority {
+pub(crate) struct Authority {
     loopback: Loopback,
     table: Arc<Mutex<Table>>,
     questions: Arc<AtomicUsize>,
@@ -75,7 +75,7 @@ impl Drop for Authority {
 }
 
 impl Authority {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let loopback = Loopback::take();
         let (table, questions) = (Arc::<Mutex<Table>>::default(), Arc::<AtomicUsize>::default());
         let udp = UdpSocket::bind(loopback.at(PORT)).await.unwrap();
@@ -85,21 +85,21 @@ impl Authority {
         Self { loopback, table, questions, tasks: [over_udp.abort_handle(), over_tcp.abort_handle()] }
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.loopback.at(PORT)
     }
 
-    pub fn ip(&self) -> IpAddr {
+    pub(crate) fn ip(&self) -> IpAddr {
         self.loopback.ip().into()
     }
 
     /// Questions over UDP so far.
-    pub fn questions(&self) -> usize {
+    pub(crate) fn questions(&self) -> usize {
         self.questions.load(Ordering::Relaxed)
     }
 
     /// A zone whose servers are these.
-    pub fn zone(&self, apex: &str, servers: &[&Self]) -> &Self {
+    pub(crate) fn zone(&self, apex: &str, servers: &[&Self]) -> &Self {
         self.table.lock().zones.insert(name(apex));
         for (number, server) in servers.iter().enumerate() {
             let host = format!("ns{number}.{apex}");
@@ -109,47 +109,47 @@ impl Authority {
         self
     }
 
-    pub fn add(&self, host: &str, data: RData) -> &Self {
+    pub(crate) fn add(&self, host: &str, data: RData) -> &Self {
         self.table.lock().records.entry(name(host)).or_default().push(data);
         self
     }
 
-    pub fn ip_of(&self, host: &str, ip: &str) -> &Self {
+    pub(crate) fn ip_of(&self, host: &str, ip: &str) -> &Self {
         match ip.parse().unwrap() {
             IpAddr::V4(ip) => self.add(host, RData::A(A(ip))),
             IpAddr::V6(ip) => self.add(host, RData::AAAA(AAAA(ip))),
         }
     }
 
-    pub fn cname(&self, host: &str, target: &str) -> &Self {
+    pub(crate) fn cname(&self, host: &str, target: &str) -> &Self {
         self.add(host, RData::CNAME(CNAME(Name::from_ascii(format!("{target}.")).unwrap())))
     }
 
-    pub fn txt(&self, host: &str, strings: &[&str]) -> &Self {
+    pub(crate) fn txt(&self, host: &str, strings: &[&str]) -> &Self {
         self.add(host, RData::TXT(TXT::new(strings.iter().map(|&text| text.into()).collect())))
     }
 
-    pub fn mx(&self, host: &str) -> &Self {
+    pub(crate) fn mx(&self, host: &str) -> &Self {
         self.add(host, RData::MX(MX::new(10, name("mail.example.test"))))
     }
 
-    pub fn caa(&self, host: &str, tag: &str, value: &str) -> &Self {
+    pub(crate) fn caa(&self, host: &str, tag: &str, value: &str) -> &Self {
         let mut caa = CAA::new_issue(false, None, Vec::new());
         (caa.tag, caa.value) = (tag.to_owned(), value.as_bytes().to_vec());
         self.add(host, RData::CAA(caa))
     }
 
-    pub fn remove(&self, host: &str) -> &Self {
+    pub(crate) fn remove(&self, host: &str) -> &Self {
         self.table.lock().records.remove(&name(host));
         self
     }
 
-    pub fn fault(&self, host: &str, fault: Fault) -> &Self {
+    pub(crate) fn fault(&self, host: &str, fault: Fault) -> &Self {
         self.table.lock().faults.insert((name(host), None), fault);
         self
     }
 
-    pub fn fault_for(&self, host: &str, kind: RecordType, fault: Fault) -> &Self {
+    pub(crate) fn fault_for(&self, host: &str, kind: RecordType, fault: Fault) -> &Self {
         self.table.lock().faults.insert((name(host), Some(kind)), fault);
         self
     }

@@ -1,5 +1,7 @@
 //! Desired records against what zones really look like.
 
+use std::time::Duration;
+
 use dns::{
     Reason, Role,
     check::{ObservedRecord, RecordKind, check_records},
@@ -217,4 +219,21 @@ async fn private_name_servers_are_not_asked_without_leave() {
     assert_eq!(seen.state, EVERYWHERE, "the resolvers are enough");
     assert!(seen.servers.iter().all(|view| view.role == Role::Recursive));
     assert_eq!(scene.own[0].questions() + scene.own[1].questions(), 0);
+}
+
+#[tokio::test]
+async fn a_dead_first_resolver_does_not_eat_the_time_of_the_others() {
+    let dead = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let scene = Scene::with(|config| {
+        config.servers.insert(0, dns::Server::new(dead.local_addr().unwrap()));
+        config.limits.attempt_timeout = Duration::from_secs(60);
+        config.limits.check_deadline = Duration::from_secs(4);
+    });
+    let scene = scene.await;
+    scene.everywhere(|server| _ = server.cname(HOST, EDGE));
+    let seen = cname(&scene).await;
+    assert_eq!(seen.state, EVERYWHERE);
+    let silent: Vec<_> = seen.servers.iter().filter(|view| view.vote != Vote::Match).collect();
+    assert!(matches!(silent.as_slice(), [view] if view.vote == Vote::Unknown(Reason::Timeout)), "{silent:?}");
+    assert_eq!(seen.servers.len(), 5, "the zone's servers were found");
 }

@@ -11,30 +11,30 @@ use prometheus::Registry;
 
 use crate::authority::{Authority, PORT};
 
-pub const HOST: &str = "shop.customer.test";
-pub const ZONE: &str = "customer.test";
-pub const EDGE: &str = "edge.saas.test";
-pub const EDGE_V4: &str = "192.0.2.10";
-pub const EDGE_V6: &str = "2001:db8::10";
+pub(crate) const HOST: &str = "shop.customer.test";
+pub(crate) const ZONE: &str = "customer.test";
+pub(crate) const EDGE: &str = "edge.saas.test";
+pub(crate) const EDGE_V4: &str = "192.0.2.10";
+pub(crate) const EDGE_V6: &str = "2001:db8::10";
 
-pub struct Scene {
-    pub resolvers: Resolvers,
-    pub registry: Registry,
-    pub recursive: [Authority; 2],
-    pub own: [Authority; 2],
+pub(crate) struct Scene {
+    pub(crate) resolvers: Resolvers,
+    pub(crate) registry: Registry,
+    pub(crate) recursive: [Authority; 2],
+    pub(crate) own: [Authority; 2],
 }
 
 impl Scene {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(|_| {}).await
     }
 
     /// The zone's own servers are not asked.
-    pub async fn without_authority() -> Self {
+    pub(crate) async fn without_authority() -> Self {
         Self::with(|config| config.authority = Own::Skip).await
     }
 
-    pub async fn with(adjust: impl FnOnce(&mut ResolversConfig)) -> Self {
+    pub(crate) async fn with(adjust: impl FnOnce(&mut ResolversConfig)) -> Self {
         let recursive = [Authority::start().await, Authority::start().await];
         let own = [Authority::start().await, Authority::start().await];
         for server in recursive.iter().chain(&own) {
@@ -55,18 +55,18 @@ impl Scene {
     }
 
     /// Everyone who has a vote.
-    pub fn all(&self) -> impl Iterator<Item = &Authority> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Authority> {
         self.own.iter().chain(&self.recursive)
     }
 
     /// The same change at every server.
-    pub fn everywhere(&self, change: impl Fn(&Authority)) -> &Self {
+    pub(crate) fn everywhere(&self, change: impl Fn(&Authority)) -> &Self {
         self.all().for_each(change);
         self
     }
 
     /// The value of a counter, all labels summed, or one of them.
-    pub fn metric(&self, name: &str, label: Option<&str>) -> f64 {
+    pub(crate) fn metric(&self, name: &str, label: Option<&str>) -> f64 {
         let families = self.registry.gather();
         let family = families.iter().find(|family| family.name() == format!("namegate_control_dns_{name}"));
         let metrics = family.unwrap().get_metric();
@@ -76,18 +76,18 @@ impl Scene {
     }
 }
 
-pub fn owner(text: &str) -> OwnerName {
+pub(crate) fn owner(text: &str) -> OwnerName {
     text.parse().unwrap()
 }
 
-pub fn hostname(text: &str) -> Hostname {
+pub(crate) fn hostname(text: &str) -> Hostname {
     Hostname::parse(text).unwrap()
 }
 
-pub fn edge() -> EdgeTargets {
+pub(crate) fn edge() -> EdgeTargets {
     EdgeTargets { name: owner(EDGE), addresses: vec![EDGE_V4.parse().unwrap(), EDGE_V6.parse().unwrap()] }
 }
 
-pub fn desired(host: &str, kind: RecordKind, value: &str) -> DesiredRecord {
+pub(crate) fn desired(host: &str, kind: RecordKind, value: &str) -> DesiredRecord {
     DesiredRecord { host: owner(host), value: RecordValue::parse(kind, value).unwrap(), ttl: 300 }
 }

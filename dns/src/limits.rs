@@ -19,11 +19,12 @@ pub(crate) const MAX_SHOWN: usize = 512;
 /// Bounds on what is asked, awaited and kept. The default fits one process that checks 100,000 names a minute.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Questions in flight; each holds a socket, so it stays well under the usual 1,024 descriptors.
+    /// Questions in flight; each holds a socket, so it stays well under the usual 1,024 descriptors. A single local
+    /// resolver with the kernel's usual receive buffer holds about 250: set it to that where there is no other.
     pub queries_in_flight: usize,
-    /// How long one attempt waits: a far authoritative server answers a cold resolver within about 1 s.
+    /// How long one attempt waits. A cold resolver may take longer; it has the answer when it is asked again.
     pub attempt_timeout: Duration,
-    /// Attempts at one server; the second covers one lost packet.
+    /// Attempts at one server, for lost packets and cold resolvers.
     pub attempts: u32,
     /// All questions of one check end here; those that have not are indeterminate.
     pub check_deadline: Duration,
@@ -43,8 +44,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             queries_in_flight: 512,
-            attempt_timeout: Duration::from_secs(2),
-            attempts: 2,
+            attempt_timeout: Duration::from_secs(1),
+            attempts: 3,
             check_deadline: Duration::from_secs(10),
             max_addresses: 16,
             max_records: 100,

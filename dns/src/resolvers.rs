@@ -182,18 +182,19 @@ impl Resolvers {
         own.chain(recursive).collect()
     }
 
-    /// One voter's answer. Where a zone's server leads out of its zone, the resolvers tell the rest.
+    /// One voter's answer. Where a zone's server leads out of its zone, the resolvers tell the rest, unless the chain
+    /// has come to `goal` already.
     pub(crate) async fn ask(
         &self,
         voter: Voter,
         name: &OwnerName,
         kind: RecordType,
+        goal: Option<&OwnerName>,
         deadline: Instant,
     ) -> Answer<Reply> {
-        let world = self.world();
-        let answer = world.ask_server(voter, name, kind, Validation::Usual, deadline).await.1;
+        let answer = self.world().ask_server(voter, name, kind, Validation::Usual, deadline).await.1;
         match answer {
-            Answer::Present(reply) if voter.role == Role::Authority && reply.records.is_empty() => {
+            Answer::Present(reply) if voter.role == Role::Authority && is_open(&reply, goal) => {
                 Answer::Present(self.complete(reply, kind, deadline).await)
             }
             answer => answer,
@@ -231,4 +232,8 @@ impl Resolvers {
         self.0.targets.insert(target.clone(), Arc::clone(&found));
         Ok(found)
     }
+}
+
+fn is_open(reply: &Reply, goal: Option<&OwnerName>) -> bool {
+    reply.records.is_empty() && !goal.is_some_and(|goal| reply.chain.contains(goal))
 }

@@ -32,7 +32,7 @@ impl Ownership {
 /// Case counts: tokens are mixed case, and a comparison without it would throw away a bit of each letter.
 pub async fn check_ownership(resolvers: &Resolvers, name: &OwnerName, expected: &str) -> Ownership {
     resolvers.metrics().checked("ownership");
-    let views = fetch(resolvers, name, &[Facet::Txt], resolvers.deadline()).await;
+    let views = fetch(resolvers, name, &[Facet::Txt], None, resolvers.deadline()).await;
     let views = views.iter().map(|view| {
         let (vote, seen) = txt_vote(&view.txt(), expected);
         ServerView { server: view.voter.server.address, role: view.voter.role, vote, seen }

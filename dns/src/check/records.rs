@@ -56,7 +56,7 @@ async fn check_host(
     let mut facets: Vec<_> = wanted.iter().map(|record| facet(&record.value)).collect();
     facets.sort_unstable();
     facets.dedup();
-    let views = fetch(resolvers, host, &facets, deadline).await;
+    let views = fetch(resolvers, host, &facets, goal(&wanted), deadline).await;
     let mut observed = Vec::with_capacity(wanted.len());
     for record in wanted {
         observed.push(observe(record, &views, &targets(resolvers, &record.value, &views).await));
@@ -68,6 +68,14 @@ fn facet(value: &RecordValue) -> Facet {
     match value {
         RecordValue::A(_) | RecordValue::Aaaa(_) | RecordValue::Cname(_) => Facet::Addresses,
         RecordValue::Txt(_) => Facet::Txt,
+    }
+}
+
+/// Where following may end: at the target, when nothing but a CNAME to it is wanted.
+fn goal<'a>(wanted: &[&'a DesiredRecord]) -> Option<&'a OwnerName> {
+    match wanted {
+        [DesiredRecord { value: RecordValue::Cname(target), .. }] => Some(target),
+        _ => None,
     }
 }
 

@@ -65,19 +65,32 @@ impl View {
     }
 }
 
-/// Asks everyone with a vote about these facets of a name, all at once.
-pub(super) async fn fetch(resolvers: &Resolvers, name: &OwnerName, facets: &[Facet], deadline: Instant) -> Vec<View> {
+/// Asks everyone with a vote about these facets of a name, all at once. What lies behind `goal` is not looked at.
+pub(super) async fn fetch(
+    resolvers: &Resolvers,
+    name: &OwnerName,
+    facets: &[Facet],
+    goal: Option<&OwnerName>,
+    deadline: Instant,
+) -> Vec<View> {
     let voters = resolvers.voters(name, deadline).await;
-    join_all(voters.into_iter().map(|voter| view(resolvers, voter, name, facets, deadline))).await
+    join_all(voters.into_iter().map(|voter| view(resolvers, voter, name, facets, goal, deadline))).await
 }
 
-async fn view(resolvers: &Resolvers, voter: Voter, name: &OwnerName, facets: &[Facet], deadline: Instant) -> View {
+async fn view(
+    resolvers: &Resolvers,
+    voter: Voter,
+    name: &OwnerName,
+    facets: &[Facet],
+    goal: Option<&OwnerName>,
+    deadline: Instant,
+) -> View {
     let answers = facets.iter().map(async |facet| {
         let kinds: &[RecordType] = match facet {
             Facet::Addresses => &[RecordType::A, RecordType::AAAA],
             Facet::Txt => &[RecordType::TXT],
         };
-        (*facet, join_all(kinds.iter().map(|kind| resolvers.ask(voter, name, *kind, deadline))).await)
+        (*facet, join_all(kinds.iter().map(|kind| resolvers.ask(voter, name, *kind, goal, deadline))).await)
     });
     View { voter, answers: join_all(answers).await.into_iter().collect() }
 }

@@ -45,7 +45,7 @@ pub(super) async fn gather(
     let deadline = resolvers.deadline();
     let apex = is_apex(hostname);
     let (views, caa, sibling, neighbours, edge, zone) = futures::join!(
-        fetch(resolvers, host, &[Facet::Addresses], deadline),
+        fetch(resolvers, host, &[Facet::Addresses], None, deadline),
         resolvers.caa(host),
         sibling(resolvers, host, apex),
         neighbours(resolvers, host, expected, deadline),

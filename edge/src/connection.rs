@@ -27,6 +27,7 @@ use tokio::{
 use tokio_rustls::server::TlsStream;
 
 use crate::{
+    gather::Gather,
     http::{
         forward::{Forwarding, Peer},
         record::TlsFacts,
@@ -86,7 +87,7 @@ impl Visit {
     }
 }
 
-fn tls_facts(tls: &TlsStream<TcpStream>) -> Tls {
+fn tls_facts(tls: &TlsStream<Gather<TcpStream>>) -> Tls {
     let session = tls.get_ref().1;
     Tls {
         resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
@@ -98,7 +99,7 @@ fn tls_facts(tls: &TlsStream<TcpStream>) -> Tls {
 
 /// A secured connection.
 pub struct Connection {
-    tls: TlsStream<TcpStream>,
+    tls: TlsStream<Gather<TcpStream>>,
     digest: Arc<ProxyDigest>,
     h2: bool,
 }

@@ -10,7 +10,7 @@ use rustls::server::Acceptor;
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
-use crate::{policy::LineLimits, serve::Accepted};
+use crate::{gather::Gather, policy::LineLimits, serve::Accepted};
 
 /// The ALPN protocol of a CA's validation connection (RFC 8737 section 6.2).
 pub const ACME_TLS_ALPN: &[u8] = b"acme-tls/1";
@@ -34,7 +34,7 @@ pub struct Visitor {
     pub name: Hostname,
     /// Who connected.
     pub from: SocketAddr,
-    pub(crate) start: StartHandshake<TcpStream>,
+    pub(crate) start: StartHandshake<Gather<TcpStream>>,
 }
 
 /// Why there is no usable ClientHello.
@@ -85,7 +85,9 @@ pub async fn read(accepted: Accepted, limits: &LineLimits) -> Result<Hello, Hell
     let Accepted { tcp, from } = accepted;
     let acceptor = LazyConfigAcceptor::new(Acceptor::default(), tcp);
     let start = timeout(limits.hello_timeout, acceptor).await.map_err(|_| HelloError::TimedOut)?;
-    let mut start = start.map_err(HelloError::Read)?;
+    // Until here the acceptor sends its alerts itself, and they must not wait for company.
+    let StartHandshake { accepted, io, .. } = start.map_err(HelloError::Read)?;
+    let mut start = StartHandshake::from_parts(accepted, Gather::new(io));
     match name_of(&start) {
         Ok(name) => Ok(sort(Visitor { name, from, start })),
         Err(error) => {
@@ -95,7 +97,7 @@ pub async fn read(accepted: Accepted, limits: &LineLimits) -> Result<Hello, Hell
     }
 }
 
-fn name_of(start: &StartHandshake<TcpStream>) -> Result<Hostname, HelloError> {
+fn name_of(start: &StartHandshake<Gather<TcpStream>>) -> Result<Hostname, HelloError> {
     let hello = start.client_hello();
     let name = hello.server_name().ok_or(HelloError::NoName)?;
     Ok(Hostname::parse(name)?)
@@ -118,7 +120,7 @@ impl Visitor {
     }
 }
 
-async fn send_alert(tcp: &mut TcpStream, alert: Alert) {
+async fn send_alert(tcp: &mut Gather<TcpStream>, alert: Alert) {
     // ContentType alert, TLS 1.2 as the record's legacy version, 2 bytes: fatal, description (RFC 8446 section 5.1).
     let record = [21, 3, 3, 0, 2, 2, alert as u8];
     let farewell = async {

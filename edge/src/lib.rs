@@ -13,6 +13,7 @@ pub mod admit;
 pub mod assemble;
 pub mod connection;
 pub mod explain;
+pub mod gather;
 pub mod health;
 pub mod hello;
 pub mod http;

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use certs::{Leaf, LoadError, ObtainError};
 use control_client::{Freshness, Site};
-use rustls::HandshakeKind;
+use rustls::{HandshakeKind, ProtocolVersion};
 use tokio::{
+    io::AsyncWriteExt as _,
     net::TcpStream,
     time::{Instant, timeout},
 };
@@ -16,6 +17,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::{
     admit::Admitted,
+    gather::Gather,
     hello::{Alert, Visitor},
     policy::Policy,
     serve::Deps,
@@ -26,7 +28,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Secured {
     /// The encrypted stream.
-    pub tls: TlsStream<TcpStream>,
+    pub tls: TlsStream<Gather<TcpStream>>,
     /// The visitor's address.
     pub from: std::net::SocketAddr,
     /// What the gate says about the name.
@@ -93,13 +95,25 @@ pub async fn secure(admitted: Admitted, policy: Arc<Policy>, deps: &Deps) -> Res
     };
     let (from, at) = (visitor.from, Instant::now());
     let handshake = visitor.start.into_stream(tls::for_visitor(&policy.tls, &leaf));
-    let stream = timeout(policy.limits.handshake_timeout, handshake)
+    let mut stream = timeout(policy.limits.handshake_timeout, handshake)
         .await
         .map_err(|_| SecureError::HandshakeTimedOut)?
         .map_err(SecureError::Handshake)?;
+    finish(&mut stream).await.map_err(SecureError::Handshake)?;
     let resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
     deps.metrics.handshake_done(resumed, at.elapsed());
     Ok(Secured { tls: stream, from, site, leaf, policy })
+}
+
+/// Ends the gathering of the handshake. In TLS 1.3 only tickets are left to send, which go with the first response; in
+/// TLS 1.2 the peer waits for our Finished (RFC 5246 section 7.3).
+async fn finish(stream: &mut TlsStream<Gather<TcpStream>>) -> std::io::Result<()> {
+    let (socket, session) = stream.get_mut();
+    socket.handshake_done();
+    match session.protocol_version() {
+        Some(ProtocolVersion::TLSv1_3) => Ok(()),
+        _ => stream.flush().await,
+    }
 }
 
 /// The part of a first visit that is not TLS. A stale answer of the gate may serve what is kept but never orders.

@@ -23,7 +23,7 @@ async fn plain_text_is_sent_to_https_with_its_path() {
 async fn an_unknown_challenge_costs_no_question_and_no_storage() {
     let stack = Issuing::start().await;
     let mut http = client_http::Http::connect(stack.edge.http()).await.unwrap();
-    let reads = stack.edge.metric("namegate_edge_store_operation_duration_seconds_count").await;
+    let reads = store_reads(&stack).await;
     for n in 0..50 {
         let response = http.get("shop.test", &format!("/.well-known/acme-challenge/token{n}")).await.unwrap();
         assert_eq!(response.status(), StatusCode::NOT_FOUND);
@@ -31,7 +31,15 @@ async fn an_unknown_challenge_costs_no_question_and_no_storage() {
     assert_eq!(stack.gate.asked_in_all(), 0);
     let answered = stack.edge.metric("namegate_edge_plain_requests_total{answer=\"unknown_challenge\"}").await;
     assert_eq!(answered, 50.0);
-    assert_eq!(stack.edge.metric("namegate_edge_store_operation_duration_seconds_count").await, reads);
+    assert_eq!(store_reads(&stack).await, reads);
+}
+
+/// Looks at entries of the store; health checks list a folder, which is not one.
+async fn store_reads(stack: &Issuing) -> f64 {
+    let count = async |op: &str| {
+        stack.edge.metric(&format!("namegate_edge_store_operation_duration_seconds_count{{op=\"{op}\"}}")).await
+    };
+    count("load").await + count("read").await
 }
 
 #[tokio::test]

@@ -1,0 +1,215 @@
+//! A socket that gathers small writes, so that one system call sends what was written in pieces.
+//!
+//! A response leaves Pingora as a head and a body, and TLS 1.3 ends a handshake with session tickets that nobody waits
+//! for: three writes, three trips through the network stack. Here they wait for each other until somebody flushes, until
+//! reading finds nothing (then the peer may be waiting for what was gathered), or until a record's worth has come
+//! together. While the handshake runs, only the second and third count: its flushes are the library's, not the peer's
+//! need.
+
+use std::{
+    io::{self, IoSlice},
+    os::fd::{AsRawFd, RawFd},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Gathered bytes that are sent without waiting for more: one full TLS record (RFC 8446 section 5.1).
+const ENOUGH: usize = 16 * 1024;
+
+/// A stream whose small writes are gathered.
+#[derive(Debug)]
+pub struct Gather<S> {
+    inner: S,
+    /// Empty and without memory whenever nothing waits, so that an idle connection costs none.
+    waiting: Vec<u8>,
+    sent: usize,
+    phase: Phase,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The handshake: a flush is a wish.
+    Handshake,
+    /// What waits can go with the first response.
+    Patient,
+    /// Something that the peer may be waiting for was written.
+    Written,
+}
+
+impl<S> Gather<S> {
+    /// Gathers the writes of a handshake.
+    pub fn new(inner: S) -> Self {
+        Self { inner, waiting: Vec::new(), sent: 0, phase: Phase::Handshake }
+    }
+
+    /// The handshake is over: from now on a flush sends. What still waits goes with the first write.
+    pub fn handshake_done(&mut self) {
+        self.phase = Phase::Patient;
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Gather<S> {
+    /// Sends everything that waits.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(rest) = self.waiting.get(self.sent..).filter(|rest| !rest.is_empty()) {
+            match ready!(Pin::new(&mut self.inner).poll_write(cx, rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => self.sent += count,
+            }
+        }
+        (self.waiting, self.sent) = (Vec::new(), 0);
+        Poll::Ready(Ok(()))
+    }
+
+    fn note_write(&mut self) {
+        if self.phase == Phase::Patient {
+            self.phase = Phase::Written;
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Gather<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.inner).poll_read(cx, buf);
+        if read.is_pending() && self.phase != Phase::Patient && !self.waiting.is_empty() {
+            // Pending is fine here: the socket wakes this task when it can be written to as well.
+            if let Poll::Ready(Err(error)) = self.poll_send(cx) {
+                return Poll::Ready(Err(error));
+            }
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Gather<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.note_write();
+        let total: usize = bufs.iter().map(|buf| buf.len()).sum();
+        if self.waiting.len() + total < ENOUGH {
+            for buf in bufs {
+                self.waiting.extend_from_slice(buf);
+            }
+            return Poll::Ready(Ok(total));
+        }
+        // Large writes are not copied: first what waits, then they themselves.
+        ready!(self.poll_send(cx))?;
+        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.phase == Phase::Handshake {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(self.poll_send(cx))?;
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_send(cx))?;
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+impl<S: AsRawFd> AsRawFd for Gather<S> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.inner.as_raw_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+    use super::*;
+
+    fn pair() -> (Gather<DuplexStream>, DuplexStream) {
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        (Gather::new(ours), theirs)
+    }
+
+    async fn arrives(stream: &mut DuplexStream) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; 1 << 20];
+        let read = tokio::time::timeout(Duration::from_millis(1), stream.read(&mut bytes)).await.ok()?.unwrap();
+        bytes.truncate(read);
+        Some(bytes)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pieces_leave_together_at_a_flush() {
+        let (mut ours, mut theirs) = pair();
+        ours.write_all(b"tickets ").await.unwrap();
+        ours.flush().await.unwrap();
+        ours.handshake_done();
+        ours.write_all(b"head ").await.unwrap();
+        ours.write_all(b"body").await.unwrap();
+        assert_eq!(arrives(&mut theirs).await, None);
+        ours.flush().await.unwrap();
+        assert_eq!(arrives(&mut theirs).await.unwrap(), b"tickets head body");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handshake_is_sent_when_it_waits_for_the_peer() {
+        let (mut ours, mut theirs) = pair();
+        ours.write_all(b"server hello").await.unwrap();
+        let mut answer = [0; 1];
+        assert!(tokio::time::timeout(Duration::from_millis(1), ours.read_exact(&mut answer)).await.is_err());
+        assert_eq!(arrives(&mut theirs).await.unwrap(), b"server hello");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_piece_of_a_slow_response_is_not_held_back() {
+        let (mut ours, mut theirs) = pair();
+        ours.handshake_done();
+        ours.write_all(b"piece").await.unwrap();
+        let mut next = [0; 1];
+        assert!(tokio::time::timeout(Duration::from_millis(1), ours.read_exact(&mut next)).await.is_err());
+        assert_eq!(arrives(&mut theirs).await.unwrap(), b"piece");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tickets_alone_wait_for_company() {
+        let (mut ours, mut theirs) = pair();
+        ours.write_all(b"tickets").await.unwrap();
+        ours.handshake_done();
+        let mut request = [0; 1];
+        assert!(tokio::time::timeout(Duration::from_millis(1), ours.read_exact(&mut request)).await.is_err());
+        assert_eq!(arrives(&mut theirs).await, None);
+        ours.shutdown().await.unwrap();
+        assert_eq!(arrives(&mut theirs).await.unwrap(), b"tickets");
+    }
+
+    #[tokio::test]
+    async fn every_byte_arrives_once_and_in_order_whatever_the_sizes() {
+        let (mut ours, mut theirs) = pair();
+        ours.handshake_done();
+        let sizes = [1, 5000, ENOUGH - 1, ENOUGH, ENOUGH + 1, 100_000, 3, 40_000];
+        let expected: Vec<u8> = sizes.iter().zip(1_u8..).flat_map(|(size, byte)| vec![byte; *size]).collect();
+        let reader = tokio::spawn(async move {
+            let mut all = Vec::new();
+            theirs.read_to_end(&mut all).await.unwrap();
+            all
+        });
+        for (size, byte) in sizes.iter().zip(1_u8..) {
+            ours.write_all(&vec![byte; *size]).await.unwrap();
+        }
+        ours.shutdown().await.unwrap();
+        drop(ours);
+        assert_eq!(reader.await.unwrap(), expected);
+    }
+}

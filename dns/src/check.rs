@@ -1,5 +1,5 @@
 //! Checks of a customer's records: are they there ([`check_records`]), is the name the customer's
-//! ([`check_ownership`]), and what will go wrong before anything is tried ([`preflight`]).
+//! ([`check_ownership`]), and what will go wrong before anything is tried ([`preflight()`]).
 
 pub mod caa;
 mod desired;

@@ -4,6 +4,8 @@
 //! table. A deletion is first entered among the deleted names and then taken out of the known ones, a return the other
 //! way round: no reader ever finds a name in neither.
 
+mod draft;
+
 use std::sync::{
     Arc, Weak,
     atomic::{AtomicBool, AtomicU64, Ordering},
@@ -11,10 +13,11 @@ use std::sync::{
 
 use arc_swap::ArcSwap;
 use clock::{SharedClock, Timestamp};
-use control_api::{Change, ChangeKind, Route, SnapshotHeader, SnapshotName};
+use control_api::{Change, ChangeKind, Route};
 use names::Hostname;
 use parking_lot::{Mutex, RwLock};
 
+pub(super) use self::draft::Draft;
 use super::{
     index::Index,
     known::Known,
@@ -22,13 +25,9 @@ use super::{
     metrics::Metrics,
     origins::Origins,
     settings::ControlLimits,
-    snapshot::SnapshotError,
     tombs::Tombs,
 };
 use crate::{Admitted, Freshness, Origin, Refusal, site::SiteError};
-
-/// More than this share of the known names must be left over by a snapshot, in fifths.
-const LEAST_FIFTHS: usize = 4;
 
 /// Whoever remembers answers about names.
 pub(crate) trait Forget: Send + Sync {
@@ -326,103 +325,5 @@ impl Directory {
         let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.0.metrics.names.set(whole(self.names()));
         self.0.metrics.deleted.set(whole(self.0.tombs.read().len()));
-    }
-}
-
-/// A directory in the making, beside the one that serves.
-pub(super) struct Draft {
-    directory: Directory,
-    header: SnapshotHeader,
-    index: Index,
-    /// Whether what is known bounds what may come: in the same run of the sequence, unless the operator means it.
-    bound: bool,
-}
-
-impl Draft {
-    /// Begins one, if the header may be believed.
-    pub(super) fn begin(directory: &Directory, header: SnapshotHeader) -> Result<Self, SnapshotError> {
-        let standing = directory.position().unwrap_or_default();
-        let older = (header.epoch, header.seq) < (standing.epoch, standing.seq);
-        if older && !header.confirmed {
-            return Err(SnapshotError::Older { epoch: header.epoch, seq: header.seq });
-        }
-        let bound = header.epoch == standing.epoch && !header.confirmed;
-        Ok(Self { directory: directory.clone(), header, index: Index::default(), bound })
-    }
-
-    /// Adds a name. One that cannot be used keeps what is known of it.
-    pub(super) fn add(&self, line: &SnapshotName) -> Applied {
-        if self.index.len() >= self.directory.0.limits.names {
-            return Applied::Full;
-        }
-        let name = &line.hostname;
-        let standing = self.directory.0.index.load().find(name, Clone::clone);
-        if self.bound && self.directory.tomb(name).is_some_and(|tomb| line.generation <= tomb) {
-            return Applied::Outdated;
-        }
-        if let Some(newer) = standing.as_ref().filter(|known| self.bound && line.generation < known.generation()) {
-            self.index.put(newer.clone());
-            return Applied::Outdated;
-        }
-        match (self.directory.pack(name, line.generation, &line.route), standing) {
-            (Ok(new), _) => {
-                self.index.put(new);
-                Applied::Upserted
-            }
-            (Err(_), Some(good)) => {
-                self.index.put(good);
-                Applied::Bad
-            }
-            (Err(_), None) => Applied::Bad,
-        }
-    }
-
-    /// Puts it in place of the directory's names. The last chance to refuse.
-    pub(super) fn commit(self) -> Result<(), SnapshotError> {
-        let (known, left) = (self.directory.names(), self.index.len());
-        if left * 5 < known * LEAST_FIFTHS && !self.header.confirmed {
-            return Err(SnapshotError::Shrunk { known, left });
-        }
-        let new = Arc::new(self.index);
-        let old = self.directory.0.index.load_full();
-        if !self.bound {
-            // Generations of another run of the sequence say nothing about those to come.
-            self.directory.0.tombs.write().clear();
-        }
-        let gone = Self::missing(&old, &new);
-        for (name, generation) in &gone {
-            self.directory.bury(name, if self.bound { *generation } else { 0 });
-        }
-        self.directory.0.index.store(Arc::clone(&new));
-        self.directory.advance(Position { epoch: self.header.epoch, seq: self.header.seq });
-        gone.iter().for_each(|(name, _)| self.directory.tell_gone(name));
-        if self.directory.0.live.load(Ordering::Acquire) {
-            Self::tell_new(&self.directory, &old, &new);
-        }
-        self.directory.gauge();
-        Ok(())
-    }
-
-    fn missing(old: &Index, new: &Index) -> Vec<(Hostname, u64)> {
-        let mut gone = Vec::new();
-        old.each(|known| {
-            if new.find_bytes(known.name(), |_| ()).is_none() {
-                gone.extend(known.hostname().map(|name| (name, known.generation())));
-            }
-        });
-        gone
-    }
-
-    fn tell_new(directory: &Directory, old: &Index, new: &Index) {
-        new.each(|known| {
-            if old.find_bytes(known.name(), |old| old.same(&known)) == Some(true) {
-                return;
-            }
-            let Some(name) = known.hostname() else { return };
-            if directory.tomb(&name).is_some() {
-                directory.0.tombs.write().remove(&name);
-            }
-            directory.tell_known(&name, known.pointing());
-        });
     }
 }

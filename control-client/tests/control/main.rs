@@ -1,6 +1,6 @@
 //! Promises of the line to the control plane, against a real HTTP one that is scripted.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests fail loudly, as tests do")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail loudly, as tests do")]
 
 mod events;
 mod harness;

@@ -12,7 +12,7 @@ use crate::control::{index::Index, snapshot::SnapshotError};
 const LEAST_FIFTHS: usize = 4;
 
 /// A directory in the making, beside the one that serves.
-pub(super) struct Draft {
+pub(in crate::control) struct Draft {
     directory: Directory,
     header: SnapshotHeader,
     index: Index,
@@ -22,7 +22,7 @@ pub(super) struct Draft {
 
 impl Draft {
     /// Begins one, if the header may be believed.
-    pub(super) fn begin(directory: &Directory, header: SnapshotHeader) -> Result<Self, SnapshotError> {
+    pub(in crate::control) fn begin(directory: &Directory, header: SnapshotHeader) -> Result<Self, SnapshotError> {
         let standing = directory.position().unwrap_or_default();
         let older = (header.epoch, header.seq) < (standing.epoch, standing.seq);
         if older && !header.confirmed {
@@ -33,7 +33,7 @@ impl Draft {
     }
 
     /// Adds a name. One that cannot be used keeps what is known of it.
-    pub(super) fn add(&self, line: &SnapshotName) -> Applied {
+    pub(in crate::control) fn add(&self, line: &SnapshotName) -> Applied {
         if self.index.len() >= self.directory.0.limits.names {
             return Applied::Full;
         }
@@ -60,7 +60,7 @@ impl Draft {
     }
 
     /// Puts it in place of the directory's names. The last chance to refuse.
-    pub(super) fn commit(self) -> Result<(), SnapshotError> {
+    pub(in crate::control) fn commit(self) -> Result<(), SnapshotError> {
         let (known, left) = (self.directory.names(), self.index.len());
         if left * 5 < known * LEAST_FIFTHS && !self.header.confirmed {
             return Err(SnapshotError::Shrunk { known, left });

@@ -43,7 +43,7 @@ pub use applications::{Application, ApplicationPatch, NewApplication};
 pub use certificates::Certificate;
 pub use checking::{ChallengeSight, Checked, Inquiry, Looker, RecordSight, RoutingSight};
 pub use claim::{Claim, Proof, Record};
-pub use connections::{Connection, ConnectionFilter, ConnectionPatch, NewConnection};
+pub use connections::{Connection, ConnectionFilter, ConnectionPatch, FacetQuery, NewConnection};
 pub use deliveries::{Delivery, DeliveryStatus, DeliveryAttempt, DueDelivery};
 pub use endpoints::{NewEndpoint, WebhookEndpoint};
 pub use error::CoreError;
@@ -68,7 +68,7 @@ pub use words::{
 pub use crate::db::attempts::Attempt;
 
 pub(crate) use idempotency::IdempotencyRow;
-pub(crate) use secret_key::SecretKey;
+pub(crate) use secret_key::{SecretKey, sha256};
 
 use std::sync::Arc;
 

@@ -68,6 +68,25 @@ pub struct ConnectionPatch {
     pub keep_host: Option<bool>,
 }
 
+/// Facets that a claim shall have; `None` and empty are any. How a surface asks for one of its state words.
+#[derive(Debug, Clone, Default)]
+pub struct FacetQuery {
+    /// Whether the claim stands.
+    pub lifecycle: Option<Lifecycle>,
+    /// Whether its time is over.
+    pub stalled: Option<bool>,
+    /// Whose it is.
+    pub ownership: Option<Ownership>,
+    /// Whether we are writing its records.
+    pub writing: Option<bool>,
+    /// Where it points: one of these.
+    pub routing: &'static [Routing],
+    /// Whether it ever was live.
+    pub was_live: Option<bool>,
+    /// Whether its certificate ended.
+    pub expired: Option<bool>,
+}
+
 /// Which connections are wanted.
 #[derive(Debug, Clone, Default)]
 pub struct ConnectionFilter {
@@ -77,9 +96,8 @@ pub struct ConnectionFilter {
     pub application_id: Option<String>,
     /// Of this batch.
     pub batch_id: Option<String>,
-    /// Whose facets fulfil this condition, in SQL over facet columns and constants alone. A surface makes it of its
-    /// state words; nothing that a client wrote ever comes into it.
-    pub(crate) facets: Option<&'static str>,
+    /// Whose facets are like one of these; empty is any.
+    pub facets: Vec<FacetQuery>,
 }
 
 impl Core {

@@ -19,7 +19,7 @@ pub(crate) fn claimable(text: &str, settings: &CoreSettings) -> Result<Claimable
     if is_reserved(&hostname, settings) {
         return Err(CoreError::invalid("/hostname", "the hostname belongs to this platform"));
     }
-    let Some(apex) = psl::domain_str(hostname.as_str()) else {
+    let Some(apex) = dns::registrable(&hostname) else {
         return Err(CoreError::invalid("/hostname", "the hostname is a public suffix, which nobody can own"));
     };
     let kind = if apex == hostname.as_str() { Kind::Apex } else { Kind::Subdomain };

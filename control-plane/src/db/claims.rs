@@ -3,7 +3,7 @@
 use names::Hostname;
 
 use super::{DbError, Session, Sql, sql};
-use crate::core::{Claim, ConnectionFilter, Environment, Moment};
+use crate::core::{Claim, ConnectionFilter, Environment, FacetQuery, Moment};
 
 const COLUMNS: &str = "id, account_id, application_id, environment, surface, hostname, kind, setup_type, provider, \
     batch_id, origin, keep_host, redirect, ownership, routing, dns_write, certificate, lifecycle, deadline, deadline_at, \
@@ -112,14 +112,32 @@ pub(crate) async fn page(
         args.push(value);
         text.push_str(&format!(" AND {column} = ${}", args.len() + 3));
     }
-    if let Some(condition) = &filter.facets {
-        text.push_str(" AND (");
-        text.push_str(condition);
-        text.push(')');
+    if !filter.facets.is_empty() {
+        let any = filter.facets.iter().map(condition).collect::<Vec<_>>().join(" OR ");
+        text.push_str(&format!(" AND ({any})"));
     }
     text.push_str(&format!(" ORDER BY id DESC LIMIT ${}", args.len() + 4));
     let statement = sql(text).bind(account_id).bind(environment).bind(after.unwrap_or(super::AFTER_ALL));
     args.into_iter().fold(statement, Sql::bind).bind(limit).all(session).await
+}
+
+/// The words are ours, from closed sets: none of them needs an argument.
+fn condition(facets: &FacetQuery) -> String {
+    let mut all = Vec::new();
+    let mut say = |word: Option<String>| all.extend(word);
+    say(facets.lifecycle.map(|word| format!("lifecycle = '{word}'")));
+    say(facets.stalled.map(|yes| format!("deadline {} 'passed'", is(yes))));
+    say(facets.ownership.map(|word| format!("ownership = '{word}'")));
+    say(facets.writing.map(|yes| format!("dns_write {} 'writing'", is(yes))));
+    say(facets.was_live.map(|yes| format!("live_at IS {}", if yes { "NOT NULL" } else { "NULL" })));
+    say(facets.expired.map(|yes| format!("certificate {} 'expired'", is(yes))));
+    let routing = facets.routing.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(", ");
+    say((!routing.is_empty()).then(|| format!("routing IN ({routing})")));
+    if all.is_empty() { "1 = 1".to_owned() } else { format!("({})", all.join(" AND ")) }
+}
+
+fn is(yes: bool) -> &'static str {
+    if yes { "=" } else { "<>" }
 }
 
 /// A look that changed nothing. Not a new version: whoever changes the claim meanwhile need not care.

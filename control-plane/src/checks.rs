@@ -1,0 +1,194 @@
+//! Looking at the DNS for a claim: what `dns` says, in the words that the core judges.
+
+use std::net::IpAddr;
+
+use async_trait::async_trait;
+use dns::{
+    OwnerName, Resolvers,
+    check::{
+        self, DesiredRecord, EdgeTargets, Expectation, Finding, ObservedRecord, RecordKind, RecordValue, Severity,
+        caa::CaIdentity,
+    },
+    merge::Verdict,
+};
+
+use crate::core::{
+    ChallengeSight, Checked, EdgeTarget, Fix, Inquiry, Ownership, Reason, ReasonCode, Record, RecordSight, Routing,
+    RoutingSight,
+};
+
+/// What shall be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Whatever the claim needs next.
+    Due,
+    /// The challenge.
+    Ownership,
+    /// The records.
+    Routing,
+}
+
+/// A way to look. The one real one asks the DNS.
+#[async_trait]
+pub trait Checks: Send + Sync + 'static {
+    /// Looks. Whatever cannot be told is left out or said to be unreachable; this never fails.
+    async fn look(&self, inquiry: &Inquiry, look: Look) -> Checked;
+}
+
+/// Asks the DNS.
+#[derive(Clone)]
+pub struct DnsChecks {
+    resolvers: Resolvers,
+    edge: EdgeTargets,
+    ca: CaIdentity,
+}
+
+/// The edge's own name is not a name.
+#[derive(Debug, thiserror::Error)]
+#[error("the edge's CNAME target is not a DNS name")]
+pub struct EdgeNameError(#[source] dns::NameError);
+
+impl DnsChecks {
+    /// Looks with these resolvers for names that shall lead to `edge`, where `ca` will be asked for certificates.
+    ///
+    /// # Errors
+    /// [`EdgeNameError`].
+    pub fn new(resolvers: Resolvers, edge: &EdgeTarget, ca: CaIdentity) -> Result<Self, EdgeNameError> {
+        let addresses = edge.ipv4.iter().copied().map(IpAddr::from).chain(edge.ipv6.iter().copied().map(IpAddr::from));
+        let edge = EdgeTargets { name: edge.cname.parse().map_err(EdgeNameError)?, addresses: addresses.collect() };
+        Ok(Self { resolvers, edge, ca })
+    }
+
+    async fn challenge(&self, name: &str, expected: &str) -> ChallengeSight {
+        let Ok(name) = name.parse::<OwnerName>() else {
+            return ChallengeSight::Unreachable("the challenge's name is too long for the DNS".to_owned());
+        };
+        let seen = check::check_ownership(&self.resolvers, &name, expected).await;
+        let values = || seen.observed_value.clone().into_iter().collect();
+        match seen.state {
+            Verdict::Present { .. } => ChallengeSight::Present,
+            Verdict::Propagating => ChallengeSight::Partly(values()),
+            Verdict::Absent => ChallengeSight::Absent(values()),
+            Verdict::Indeterminate(reason) => ChallengeSight::Unreachable(reason.code().to_owned()),
+        }
+    }
+
+    async fn routing(&self, inquiry: &Inquiry) -> RoutingSight {
+        let claim = &inquiry.connection.claim;
+        // Records of types that we do not check (MX …) are the customer's own business.
+        let wanted: Vec<(i64, DesiredRecord)> =
+            inquiry.connection.records.iter().filter_map(|record| Some((record.position, desired(record)?))).collect();
+        let records: Vec<DesiredRecord> = wanted.iter().map(|(_, record)| record.clone()).collect();
+        let seen = check::check_records(&self.resolvers, &records).await;
+        let mut sight = RoutingSight {
+            verdict: verdict(&seen),
+            reason: seen.iter().find(|record| !record.propagated).map(explain),
+            records: wanted.iter().zip(&seen).map(|((position, _), seen)| sight_of(*position, seen)).collect(),
+        };
+        let is_news = claim.live_at.is_none() && sight.verdict == Some(Routing::Pointing);
+        if is_news || sight.verdict == Some(Routing::Wrong) {
+            let expected = Expectation { edge: &self.edge, desired: &records, ca: &self.ca };
+            let findings = check::preflight(&self.resolvers, &claim.hostname, &expected).await;
+            if let Some(finding) = findings.iter().find(|finding| finding.severity == Severity::Blocking) {
+                // What blocks an order blocks going live; a name that is live already is not taken down for it.
+                sight.verdict = Some(Routing::Wrong);
+                sight.reason = Some(reason_of(finding));
+            }
+        }
+        sight
+    }
+}
+
+#[async_trait]
+impl Checks for DnsChecks {
+    async fn look(&self, inquiry: &Inquiry, look: Look) -> Checked {
+        let connection = &inquiry.connection;
+        let is_proven = connection.claim.ownership == Ownership::Proven;
+        let mut checked = Checked::default();
+        if !is_proven
+            && look != Look::Routing
+            && let Some(proof) = connection.challenge()
+        {
+            checked.challenge = Some(self.challenge(&proof.name, &proof.expected).await);
+        }
+        let now_proven = is_proven || checked.challenge == Some(ChallengeSight::Present);
+        if checked.challenge == Some(ChallengeSight::Present)
+            && let Some((id, name, expected)) = &inquiry.holder
+            && matches!(self.challenge(name, expected).await, ChallengeSight::Absent(_))
+        {
+            checked.lapsed_holder = Some(id.clone());
+        }
+        if look == Look::Routing || (look == Look::Due && now_proven) {
+            checked.routing = Some(self.routing(inquiry).await);
+        }
+        checked
+    }
+}
+
+fn desired(record: &Record) -> Option<DesiredRecord> {
+    let kind = match record.record_type.as_str() {
+        "A" => RecordKind::A,
+        "AAAA" => RecordKind::Aaaa,
+        "ALIAS" | "ANAME" | "CNAME" => RecordKind::Cname,
+        "TXT" => RecordKind::Txt,
+        _ => return None,
+    };
+    Some(DesiredRecord {
+        host: record.host.parse().ok()?,
+        value: RecordValue::parse(kind, &record.value).ok()?,
+        ttl: u32::try_from(record.ttl).ok()?,
+    })
+}
+
+fn verdict(seen: &[ObservedRecord]) -> Option<Routing> {
+    if seen.is_empty() {
+        return None;
+    }
+    if seen.iter().all(|record| record.propagated) {
+        return Some(Routing::Pointing);
+    }
+    if seen.iter().any(|record| matches!(record.state, Verdict::Indeterminate(_))) {
+        return None;
+    }
+    let is_bare = seen.iter().all(|record| record.state == Verdict::Absent && record.observed_value.is_none());
+    Some(if is_bare { Routing::NotResolving } else { Routing::Wrong })
+}
+
+fn sight_of(position: i64, seen: &ObservedRecord) -> RecordSight {
+    RecordSight { position, propagated: seen.propagated, observed: seen.observed_value.clone() }
+}
+
+fn explain(record: &ObservedRecord) -> Reason {
+    let code = match (record.state, &record.observed_value) {
+        (Verdict::Indeterminate(_), _) => ReasonCode::DnsUnreachable,
+        (Verdict::Propagating | Verdict::Present { .. }, _) => ReasonCode::PartlyVisible,
+        (Verdict::Absent, None) => ReasonCode::NotResolving,
+        (Verdict::Absent, Some(_)) => ReasonCode::PointsElsewhere,
+    };
+    let reason = Reason::new(code).with_fix(Fix {
+        host: record.desired.host.to_string(),
+        record_type: record.desired.value.kind().as_str().to_owned(),
+        expected: Some(record.desired.value.to_string()),
+        seen: record.observed_value.clone().into_iter().collect(),
+    });
+    match record.state {
+        Verdict::Indeterminate(why) => reason.with_detail(why.code()),
+        Verdict::Absent | Verdict::Present { .. } | Verdict::Propagating => reason,
+    }
+}
+
+fn reason_of(finding: &Finding) -> Reason {
+    let fix = finding.record.as_ref().map(|record| Fix {
+        host: record.host.to_string(),
+        record_type: record.kind.to_owned(),
+        expected: finding.expected.clone(),
+        seen: finding.seen.clone().into_iter().collect(),
+    });
+    Reason {
+        code: finding.code.as_str().to_owned(),
+        fix,
+        detail: None,
+        told: Some(finding.message.clone()),
+        user_told: Some(finding.user_message.clone()),
+    }
+}

@@ -1,0 +1,77 @@
+//! What is counted. Names begin with `namegate_control_`; no label ever holds a hostname, an id or a key.
+
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, core::Collector,
+};
+
+/// Handles, made once.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    /// Requests by route, method and status.
+    pub requests: IntCounterVec,
+    /// Their time by route.
+    pub request_seconds: HistogramVec,
+    /// Asks that were allowed.
+    pub ask_allowed: IntCounter,
+    /// Asks that were denied.
+    pub ask_denied: IntCounter,
+    /// Asks that could not be answered.
+    pub ask_failed: IntCounter,
+    /// Server time of asks.
+    pub ask_seconds: Histogram,
+    /// Jobs done, by kind and result.
+    pub jobs: IntCounterVec,
+    /// How late checks began.
+    pub check_lag_seconds: Histogram,
+    /// Checks under way.
+    pub checks_in_flight: IntGauge,
+    /// Edges that wait for changes.
+    pub feed_waiting: IntGauge,
+}
+
+/// From a cached page to a slow disk.
+const ASK_BUCKETS: [f64; 9] = [0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.02, 0.1];
+/// The promise is ten seconds.
+const LAG_BUCKETS: [f64; 8] = [0.05, 0.2, 1.0, 2.0, 5.0, 10.0, 30.0, 120.0];
+
+impl Metrics {
+    /// Registers everything.
+    ///
+    /// # Errors
+    /// When a name is taken in this registry.
+    pub fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let asks = add(registry, counters("ask_requests_total", "Asks by answer.", &["result"])?)?;
+        Ok(Self {
+            requests: add(registry, counters("http_requests_total", "Requests.", &["route", "method", "status"])?)?,
+            request_seconds: add(registry, {
+                let options = HistogramOpts::new("namegate_control_http_request_duration_seconds", "Server time.");
+                HistogramVec::new(options, &["route"])?
+            })?,
+            ask_allowed: asks.with_label_values(&["allowed"]),
+            ask_denied: asks.with_label_values(&["denied"]),
+            ask_failed: asks.with_label_values(&["failed"]),
+            ask_seconds: add(registry, histogram("ask_duration_seconds", "Server time of asks.", &ASK_BUCKETS)?)?,
+            jobs: add(registry, counters("jobs_total", "Jobs done.", &["kind", "result"])?)?,
+            check_lag_seconds: add(registry, histogram("check_lag_seconds", "How late checks begin.", &LAG_BUCKETS)?)?,
+            checks_in_flight: add(registry, gauge("checks_in_flight", "Checks under way.")?)?,
+            feed_waiting: add(registry, gauge("feed_waiting", "Edges that wait for changes.")?)?,
+        })
+    }
+}
+
+fn add<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> prometheus::Result<C> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}
+
+fn counters(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+    IntCounterVec::new(Opts::new(format!("namegate_control_{name}"), help), labels)
+}
+
+fn histogram(name: &str, help: &str, buckets: &[f64]) -> prometheus::Result<Histogram> {
+    Histogram::with_opts(HistogramOpts::new(format!("namegate_control_{name}"), help).buckets(buckets.to_vec()))
+}
+
+fn gauge(name: &str, help: &str) -> prometheus::Result<IntGauge> {
+    IntGauge::new(format!("namegate_control_{name}"), help)
+}

@@ -1,0 +1,149 @@
+//! One control plane from its settings to its end.
+
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, bail};
+use clock::SystemClock;
+use prometheus::Registry;
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    checks::{Checks, DnsChecks},
+    core::{Core, Keyring},
+    db::{Db, DbOptions},
+    metrics::Metrics,
+    settings::Settings,
+    surfaces::{self, AppState},
+    tokens::Tokens,
+    worker::{Worker, WorkerLimits},
+};
+
+/// How long requests may take to end once the process is told to.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// A control plane that listens.
+pub struct Process {
+    listener: TcpListener,
+    state: AppState,
+    worker: Option<Worker>,
+}
+
+/// Opens the database, brings its schema up to date if that is wanted, and makes the core.
+///
+/// # Errors
+/// What stands in the way, in words for an operator.
+pub async fn open_core(settings: &Settings) -> anyhow::Result<Core> {
+    let options = DbOptions { connections: settings.database_connections, ..DbOptions::default() };
+    let db = Db::open(&settings.database_url, &options).await.context("the database cannot be opened")?;
+    if settings.migrate {
+        db.migrate().await.context("the schema cannot be brought up to date")?;
+    }
+    let keyring = settings.key_file.as_deref().map(read_keyring).transpose()?;
+    let core = Core::new(db, Arc::new(SystemClock), settings.core.clone(), keyring);
+    core.prepare().await.context("the database cannot be prepared")?;
+    Ok(core)
+}
+
+fn read_keyring(file: &Path) -> anyhow::Result<Keyring> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    Keyring::parse(&text).with_context(|| format!("{} cannot be used", file.display()))
+}
+
+fn read_token(file: &Path) -> anyhow::Result<Arc<str>> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    match text.trim() {
+        "" => bail!("{} is empty", file.display()),
+        token => Ok(token.into()),
+    }
+}
+
+impl Process {
+    /// Opens everything; nothing is served yet.
+    ///
+    /// # Errors
+    /// What stands in the way, in words for an operator.
+    pub async fn start(settings: &Settings) -> anyhow::Result<Self> {
+        let core = open_core(settings).await?;
+        if settings.core.dev {
+            core.seed_demo(settings.demo_origin.as_deref()).await.context("the demo cannot be seeded")?;
+        }
+        let registry = Registry::new();
+        let metrics = Metrics::new(&registry)?;
+        let checks: Arc<dyn Checks> = Arc::new(dns_checks(settings, &registry)?);
+        let stopping = CancellationToken::new();
+        let worker = settings.worker.then(|| {
+            let limits = WorkerLimits::default();
+            Worker::new(core.clone(), Arc::clone(&checks), metrics.clone(), limits, stopping.clone())
+        });
+        let listener =
+            TcpListener::bind(settings.listen).await.with_context(|| format!("cannot listen on {}", settings.listen))?;
+        let state = AppState {
+            core,
+            checks,
+            tokens: Arc::new(Tokens::new(&settings.token_secret)),
+            internal_token: settings.edge_token_file.as_deref().map(read_token).transpose()?,
+            metrics,
+            registry,
+            stopping,
+        };
+        Ok(Self { listener, state, worker })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// The core, for what runs beside: webhooks.
+    pub fn core(&self) -> &Core {
+        &self.state.core
+    }
+
+    /// Cancelled when the process is to end.
+    pub fn stopping(&self) -> CancellationToken {
+        self.state.stopping.clone()
+    }
+
+    /// Serves until `stop` is done, and then until what was begun is.
+    ///
+    /// # Errors
+    /// When the listener fails.
+    pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
+        let Self { listener, state, worker } = self;
+        let tasks = TaskTracker::new();
+        if let Some(worker) = worker {
+            tasks.spawn(worker.run());
+        }
+        let (db, stopping) = (state.core.db().clone(), state.stopping.clone());
+        let told = stopping.clone();
+        tasks.spawn(async move {
+            stop.await;
+            told.cancel();
+        });
+        let graceful = stopping.clone().cancelled_owned();
+        let server = axum::serve(listener, surfaces::router(state)).with_graceful_shutdown(graceful);
+        let ended = tokio::select! {
+            ended = async { server.await } => ended,
+            () = async { stopping.cancelled().await; tokio::time::sleep(DRAIN).await } => Ok(()),
+        };
+        stopping.cancel();
+        tasks.close();
+        // What still works after this is given up: its lease ends by itself.
+        let _ = tokio::time::timeout(DRAIN, tasks.wait()).await;
+        db.close().await;
+        Ok(ended?)
+    }
+}
+
+fn dns_checks(settings: &Settings, registry: &Registry) -> anyhow::Result<DnsChecks> {
+    let metrics = dns::Metrics::new(registry)?;
+    let mut config = dns::ResolversConfig::new(settings.resolvers.clone());
+    config.authority = settings.authority.clone();
+    let resolvers = dns::Resolvers::new(config, metrics)?;
+    let ca = dns::check::caa::CaIdentity { domains: settings.caa.clone(), ..Default::default() };
+    Ok(DnsChecks::new(resolvers, &settings.core.edge, ca)?)
+}

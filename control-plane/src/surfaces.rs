@@ -1,0 +1,49 @@
+//! The HTTP surfaces: thin modules of routes, serializers and error words over the core.
+//!
+//! `connect_domain` is the first API dialect; `internal` is what edges use; `ops` is for whoever runs the process. None
+//! of them decides anything.
+
+pub mod connect_domain;
+mod internal;
+mod ops;
+mod request_id;
+
+use std::sync::Arc;
+
+use axum::Router;
+use prometheus::Registry;
+use tokio_util::sync::CancellationToken;
+
+use crate::{checks::Checks, core::Core, metrics::Metrics, tokens::Tokens};
+
+/// What every handler can reach.
+#[derive(Clone)]
+pub struct AppState {
+    /// The core.
+    pub core: Core,
+    /// The way to look at the DNS.
+    pub checks: Arc<dyn Checks>,
+    /// Widget tokens.
+    pub tokens: Arc<Tokens>,
+    /// What edges authenticate with; without one they are refused.
+    pub internal_token: Option<Arc<str>>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Where it is counted.
+    pub registry: Registry,
+    /// Cancelled when the process is to end: long polls return.
+    pub stopping: CancellationToken,
+}
+
+/// Everything on one listener.
+pub fn router(state: AppState) -> Router {
+    let (api, document) = connect_domain::router();
+    Router::new()
+        .merge(api)
+        .merge(connect_domain::docs(document))
+        .merge(internal::router())
+        .merge(ops::router())
+        .fallback(connect_domain::no_route)
+        .layer(axum::middleware::from_fn_with_state(state.clone(), request_id::label))
+        .with_state(state)
+}

@@ -1,0 +1,108 @@
+//! The Connect Domain API, `/v1`.
+//!
+//! Its words (states, events, error codes, field names) are here and nowhere else. Routes call the core and serialize
+//! what it answers; the state word is a projection of the claim's facets ([`state_word`]).
+
+mod applications;
+mod auth;
+mod body;
+mod connections;
+mod cursor;
+mod error;
+mod events;
+mod once;
+mod reference;
+mod state_word;
+mod tokens;
+mod usage;
+mod views;
+mod webhooks;
+
+use axum::{Router, extract::DefaultBodyLimit, response::Response};
+use utoipa::{
+    OpenApi,
+    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub use events::event_name;
+pub use state_word::state_word;
+
+use super::AppState;
+use error::ApiError;
+
+/// Largest body: far more than any request of this API needs.
+const MAX_BODY: usize = 64 * 1024;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Namegate",
+        description = "Connect your customers' own hostnames: prove ownership, watch DNS, open the gate, be told when \
+                       the name is live.",
+        license(name = "MIT OR Apache-2.0")
+    ),
+    modifiers(&Security),
+    security(("key" = [])),
+    tags(
+        (name = "applications", description = "Your product surfaces and their keys"),
+        (name = "connections", description = "Hostnames of your customers"),
+        (name = "tokens", description = "Short-lived tokens for browsers"),
+        (name = "webhooks", description = "Being told"),
+        (name = "usage", description = "What was used")
+    )
+)]
+struct Document;
+
+struct Security;
+
+impl utoipa::Modify for Security {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
+            "An API key (`sk_test_…`, `sk_live_…`) or, where the operation says so, a widget token.",
+        ));
+        let components = document.components.get_or_insert_with(Default::default);
+        components.add_security_scheme("key", SecurityScheme::Http(scheme.build()));
+    }
+}
+
+/// The routes and their OpenAPI document.
+pub(crate) fn router() -> (Router<AppState>, utoipa::openapi::OpenApi) {
+    let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(applications::create, applications::list))
+        .routes(routes!(applications::get, applications::update))
+        .routes(routes!(applications::create_key, applications::list_keys))
+        .routes(routes!(applications::revoke_key))
+        .routes(routes!(connections::create, connections::list))
+        .routes(routes!(connections::get, connections::update, connections::archive))
+        .routes(routes!(connections::verify))
+        .routes(routes!(connections::check_records))
+        .routes(routes!(tokens::mint))
+        .routes(routes!(webhooks::create_endpoint, webhooks::list_endpoints))
+        .routes(routes!(webhooks::delete_endpoint))
+        .routes(routes!(webhooks::list_deliveries))
+        .routes(routes!(webhooks::get_delivery))
+        .routes(routes!(webhooks::replay))
+        .routes(routes!(events::list))
+        .routes(routes!(usage::usage))
+        .routes(routes!(usage::plans))
+        .split_for_parts();
+    (router.layer(DefaultBodyLimit::max(MAX_BODY)), document)
+}
+
+/// The document as text, for the snapshot test and the command line.
+pub fn openapi() -> String {
+    let (_, document) = router();
+    // Our own types: nothing in them that JSON cannot hold.
+    document.to_pretty_json().unwrap_or_default()
+}
+
+/// `/openapi.json` and the reference made of it.
+pub(crate) fn docs(document: utoipa::openapi::OpenApi) -> Router<AppState> {
+    reference::router(document)
+}
+
+/// The answer where there is no route.
+pub(crate) async fn no_route() -> Response {
+    axum::response::IntoResponse::into_response(ApiError::no_route())
+}

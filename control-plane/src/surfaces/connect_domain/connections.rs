@@ -1,0 +1,264 @@
+//! Connections and their verbs.
+
+#![expect(unused_qualifications, reason = "what utoipa makes of `params` names them anew")]
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+use names::Hostname;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    AppState, ApiError,
+    auth::KeyOrToken,
+    body::{Body, some_null},
+    cursor::{Page, Paging},
+    error::Problem,
+    once::{Once, Start},
+    state_word::{self, facets_of, state_word},
+    views::{ConnectionView, ObservedView},
+};
+use crate::{
+    checks::Look,
+    core::{
+        Caller, Connection, ConnectionFilter, ConnectionPatch, CoreError, DesiredRecord, Lifecycle, Looker,
+        NewConnection, Ownership, Reason, ReasonCode, Scope, SetupType,
+    },
+};
+
+/// A new connection.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateConnection {
+    application_id: String,
+    #[schema(example = "app.customer.com")]
+    hostname: String,
+    /// `manual`; `automatic` needs a stored DNS credential.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    setup_type: Option<SetupType>,
+    /// The records of this connection instead of the template's.
+    #[serde(default)]
+    dns_records: Option<Vec<DesiredRecord>>,
+    /// Your own grouping.
+    #[serde(default)]
+    batch_id: Option<String>,
+    /// Where requests go; the application's default when missing.
+    #[serde(default)]
+    #[schema(example = "https://tenant-7.acme.example")]
+    origin: Option<String>,
+    /// Send the customer's Host to the origin.
+    #[serde(default)]
+    keep_host: Option<bool>,
+    /// Ask for a challenge although another account has the name: its owner can then show by TXT that it moved.
+    #[serde(default)]
+    takeover: bool,
+}
+
+/// Start a connection. Nothing is served until ownership is shown. Needs `connections:write`.
+#[utoipa::path(post, path = "/v1/connections", tag = "connections", request_body = CreateConnection,
+    params(("Idempotency-Key" = Option<String>, Header)),
+    responses((status = 201, body = ConnectionView), (status = 402, body = Problem), (status = 409, body = Problem),
+        (status = "4XX", body = Problem)))]
+pub(crate) async fn create(
+    State(state): State<AppState>,
+    KeyOrToken(caller): KeyOrToken,
+    headers: HeaderMap,
+    body: Body<CreateConnection>,
+) -> Result<Response, ApiError> {
+    let once = match Once::start(&state.core, &caller, &headers, "POST /v1/connections", &body.bytes).await? {
+        Start::Do(once) => once,
+        Start::Answer(answer) => return Ok(answer),
+    };
+    let wish = body.value;
+    if wish.setup_type == Some(SetupType::Automatic) {
+        let error = CoreError::Invalid {
+            pointer: "/setup_type".to_owned(),
+            detail: "the application has no DNS credential for this name".to_owned(),
+        };
+        return Err(once.fail(error).await);
+    }
+    let new = NewConnection {
+        application_id: wish.application_id,
+        hostname: wish.hostname,
+        records: wish.dns_records,
+        batch_id: wish.batch_id,
+        origin: wish.origin,
+        keep_host: wish.keep_host,
+        takeover: wish.takeover,
+    };
+    let mut tx = state.core.begin().await?;
+    match state.core.create_connection(&mut tx, &caller, new).await {
+        Ok(made) => {
+            let view = ConnectionView::from(made);
+            once.finish(tx, StatusCode::CREATED, &view, &view).await
+        }
+        Err(error) => {
+            drop(tx);
+            Err(once.fail(error).await)
+        }
+    }
+}
+
+/// Which connections.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Filter {
+    /// In this state.
+    state: Option<String>,
+    /// Of this name.
+    hostname: Option<String>,
+    /// Of this application.
+    application_id: Option<String>,
+    /// Of this batch.
+    batch_id: Option<String>,
+}
+
+/// Your connections, the newest first. Needs `connections:read`.
+#[utoipa::path(get, path = "/v1/connections", tag = "connections", params(Filter, Paging),
+    responses((status = 200, body = Page<ConnectionView>), (status = "4XX", body = Problem)))]
+pub(crate) async fn list(
+    State(state): State<AppState>,
+    KeyOrToken(caller): KeyOrToken,
+    Query(filter): Query<Filter>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Page<ConnectionView>>, ApiError> {
+    let filter = filter_of(filter)?;
+    let rows = state.core.connections(&caller, &filter, paging.after()?, paging.read_limit()?).await?;
+    Ok(Json(paging.page(rows, |row| &row.claim.id, Into::into)))
+}
+
+fn filter_of(filter: Filter) -> Result<ConnectionFilter, ApiError> {
+    let facets = match filter.state.as_deref() {
+        None => Vec::new(),
+        Some(word) => facets_of(word).ok_or_else(|| {
+            ApiError::invalid("/state", format!("state is one of {}", state_word::WORDS.join(", ")))
+        })?,
+    };
+    let hostname = filter.hostname.as_deref().map(Hostname::parse).transpose().map_err(CoreError::BadHostname)?;
+    Ok(ConnectionFilter { hostname, application_id: filter.application_id, batch_id: filter.batch_id, facets })
+}
+
+/// One connection with everything that is known. Needs `connections:read`.
+#[utoipa::path(get, path = "/v1/connections/{id}", tag = "connections", params(("id" = String, Path)),
+    responses((status = 200, body = ConnectionView), (status = "4XX", body = Problem)))]
+pub(crate) async fn get(
+    State(state): State<AppState>,
+    KeyOrToken(caller): KeyOrToken,
+    Path(id): Path<String>,
+) -> Result<Json<ConnectionView>, ApiError> {
+    caller.require(Scope::ConnectionsRead)?;
+    Ok(Json(state.core.connection(&caller, &id).await?.into()))
+}
+
+/// What shall be changed; what is missing stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UpdateConnection {
+    /// Where requests go; null takes the application's default.
+    #[serde(default, deserialize_with = "some_null")]
+    #[schema(value_type = Option<String>)]
+    origin: Option<Option<String>>,
+    keep_host: Option<bool>,
+}
+
+/// Change where requests go. Live at every edge within seconds. Needs `connections:write`.
+#[utoipa::path(patch, path = "/v1/connections/{id}", tag = "connections", params(("id" = String, Path)),
+    request_body = UpdateConnection,
+    responses((status = 200, body = ConnectionView), (status = "4XX", body = Problem)))]
+pub(crate) async fn update(
+    State(state): State<AppState>,
+    KeyOrToken(caller): KeyOrToken,
+    Path(id): Path<String>,
+    body: Body<UpdateConnection>,
+) -> Result<Json<ConnectionView>, ApiError> {
+    let patch = ConnectionPatch { origin: body.value.origin, keep_host: body.value.keep_host };
+    Ok(Json(state.core.update_connection(&caller, &id, patch).await?.into()))
+}
+
+/// Archive a connection: the gate closes at once, the customer's DNS is left alone. Needs `connections:write`.
+#[utoipa::path(delete, path = "/v1/connections/{id}", tag = "connections", params(("id" = String, Path)),
+    responses((status = 200, body = ConnectionView), (status = "4XX", body = Problem)))]
+pub(crate) async fn archive(
+    State(state): State<AppState>,
+    KeyOrToken(caller): KeyOrToken,
+    Path(id): Path<String>,
+) -> Result<Json<ConnectionView>, ApiError> {
+    Ok(Json(state.core.archive_connection(&caller, &id).await?.into()))
+}
+
+/// Look for the challenge now. Found: `verified`, and the gate is open. Needs `connections:write`.
+#[utoipa::path(post, path = "/v1/connections/{id}/verify", tag = "connections", params(("id" = String, Path)),
+    responses((status = 200, body = ConnectionView),
+        (status = 409, body = Problem, description = "`ownership_not_found`: the challenge is not there; the details \
+            say what was seen"),
+        (status = "4XX", body = Problem)))]
+pub(crate) async fn verify(
+    State(state): State<AppState>,
+    KeyOrToken(caller): KeyOrToken,
+    Path(id): Path<String>,
+) -> Result<Json<ConnectionView>, ApiError> {
+    let connection = standing(&state, &caller, &id).await?;
+    if connection.claim.ownership == Ownership::Proven {
+        return Ok(Json(connection.into()));
+    }
+    let looked = look(&state, &id, Look::Ownership).await?;
+    if looked.claim.ownership == Ownership::Proven {
+        return Ok(Json(looked.into()));
+    }
+    let reason = looked.reason().cloned().unwrap_or_else(|| Reason::new(ReasonCode::ChallengeMissing));
+    Err(CoreError::OwnershipNotFound { reason: Box::new(reason) }.into())
+}
+
+/// What was seen of the records.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CheckedRecords {
+    records: Vec<ObservedView>,
+    /// The connection's state after this look.
+    state: &'static str,
+    /// Why it is not live.
+    reason_code: Option<String>,
+    /// The same for people.
+    message: Option<String>,
+}
+
+/// Look at the records now. When all are right, the certificate is ordered and the name goes live. Needs
+/// `connections:write`.
+#[utoipa::path(post, path = "/v1/connections/{id}/records:check", tag = "connections", params(("id" = String, Path)),
+    responses((status = 200, body = CheckedRecords), (status = "4XX", body = Problem)))]
+pub(crate) async fn check_records(
+    State(state): State<AppState>,
+    KeyOrToken(caller): KeyOrToken,
+    Path(id): Path<String>,
+) -> Result<Json<CheckedRecords>, ApiError> {
+    standing(&state, &caller, &id).await?;
+    let looked = look(&state, &id, Look::Routing).await?;
+    Ok(Json(CheckedRecords {
+        records: looked.records.iter().map(Into::into).collect(),
+        state: state_word(&looked.claim),
+        reason_code: looked.reason().map(|reason| reason.code.clone()),
+        message: looked.reason().map(Reason::message),
+    }))
+}
+
+/// The caller's connection, if it still stands.
+async fn standing(state: &AppState, caller: &Caller, id: &str) -> Result<Connection, ApiError> {
+    caller.require(Scope::ConnectionsWrite)?;
+    let connection = state.core.connection(caller, id).await?;
+    match connection.claim.lifecycle {
+        Lifecycle::Active => Ok(connection),
+        lifecycle => Err(CoreError::WrongState { lifecycle }.into()),
+    }
+}
+
+async fn look(state: &AppState, id: &str, look: Look) -> Result<Connection, ApiError> {
+    let missing = CoreError::NotFound { what: "connection" };
+    let inquiry = state.core.inquire(id).await?.ok_or(missing)?;
+    // No transaction is open while the DNS takes its time.
+    let seen = state.checks.look(&inquiry, look).await;
+    Ok(state.core.apply_check(id, &seen, Looker::Verb).await?)
+}

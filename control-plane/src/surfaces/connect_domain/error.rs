@@ -1,0 +1,196 @@
+//! Errors on the wire: one object that RFC 9457 clients and clients of the original API both read.
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::{
+    core::CoreError,
+    db::DbError,
+    surfaces::request_id,
+};
+
+/// When to come again while the database is away or a request is under way.
+const RETRY_AFTER: &str = "2";
+
+/// What a client is told instead of its result.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    details: Option<Value>,
+    pointer: Option<String>,
+    /// Beside `error` as well: the original documents it in both places.
+    beside: Option<Value>,
+}
+
+/// The error object.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Problem {
+    /// Always `about:blank`: the code says what happened.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The status in words.
+    title: String,
+    /// The HTTP status.
+    status: u16,
+    /// For people.
+    detail: String,
+    /// For programs; the same as `error.code`.
+    code: &'static str,
+    /// The same as the X-Request-Id header.
+    request_id: String,
+    /// Which values of the body break which rule (RFC 6901 pointers).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
+    /// The same in the form of the original API.
+    error: ErrorBody,
+    /// Where to get a larger plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upgrade_url: Option<Value>,
+}
+
+/// A value that breaks a rule.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct FieldError {
+    /// Where it stands in the body.
+    pointer: String,
+    /// The rule.
+    detail: String,
+}
+
+/// The error in the form of the original API.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct ErrorBody {
+    /// For programs.
+    code: &'static str,
+    /// For people.
+    message: String,
+    /// More, by code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<Value>,
+    /// Where to get a larger plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upgrade_url: Option<Value>,
+}
+
+impl ApiError {
+    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), details: None, pointer: None, beside: None }
+    }
+
+    fn details(mut self, details: Value) -> Self {
+        self.details = Some(details);
+        self
+    }
+
+    pub(crate) fn invalid(pointer: impl Into<String>, message: impl Into<String>) -> Self {
+        let pointer = pointer.into();
+        let error = Self::new(StatusCode::BAD_REQUEST, "invalid", message);
+        Self { details: Some(json!({"pointer": pointer})), pointer: Some(pointer), ..error }
+    }
+
+    pub(crate) fn no_route() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "no such route")
+    }
+
+    pub(crate) fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "the key or token is missing, not valid or revoked")
+    }
+}
+
+impl From<CoreError> for ApiError {
+    fn from(error: CoreError) -> Self {
+        let text = error.to_string();
+        let with = |status, code| Self::new(status, code, text.clone());
+        match error {
+            CoreError::NotFound { .. } => with(StatusCode::NOT_FOUND, "not_found"),
+            CoreError::Unauthorized => Self::unauthorized(),
+            CoreError::LacksScope { scope } => {
+                with(StatusCode::FORBIDDEN, "forbidden").details(json!({"scope": scope}))
+            }
+            CoreError::Invalid { pointer, .. } => Self::invalid(pointer, text),
+            CoreError::BadHostname(rule) => {
+                let error = Self::invalid("/hostname", format!("{text}: {rule}"));
+                error.details(json!({"pointer": "/hostname", "rule": rule.code()}))
+            }
+            CoreError::HostnameConflict { hostname, own_connection } => with(StatusCode::CONFLICT, "HostnameConflict")
+                .details(json!({"hostname": hostname, "connection_id": own_connection})),
+            CoreError::OwnershipNotFound { reason } => with(StatusCode::CONFLICT, "ownership_not_found").details(json!({
+                "reason_code": reason.code, "message": reason.message(), "user_message": reason.user_message(),
+                "fix": reason.fix,
+            })),
+            CoreError::WrongState { lifecycle } => {
+                with(StatusCode::CONFLICT, "wrong_state").details(json!({"state": lifecycle}))
+            }
+            CoreError::QuotaExceeded { kind, limit, plan } => with(StatusCode::PAYMENT_REQUIRED, "QuotaExceeded")
+                .details(json!({"limit": limit, "plan": plan, "kind": kind})),
+            CoreError::IdempotencyInFlight => with(StatusCode::CONFLICT, "idempotency_in_flight"),
+            CoreError::IdempotencyReused => with(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
+            CoreError::NoKeyring => with(StatusCode::SERVICE_UNAVAILABLE, "no_key_file"),
+            CoreError::Raced => with(StatusCode::CONFLICT, "conflict"),
+            CoreError::Db(DbError::Unavailable(_)) => unavailable(&error),
+            CoreError::Db(_) | CoreError::Seal(_) => internal(&error),
+        }
+    }
+}
+
+impl From<DbError> for ApiError {
+    fn from(error: DbError) -> Self {
+        CoreError::from(error).into()
+    }
+}
+
+fn unavailable(error: &CoreError) -> ApiError {
+    tracing::warn!(error = %telemetry::chain(error), request_id = request_id::current(), "the database is away");
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the service cannot reach its database; try again")
+}
+
+/// What went wrong stays in the log: a driver's words are nobody's business outside.
+fn internal(error: &CoreError) -> ApiError {
+    tracing::error!(error = %telemetry::chain(error), request_id = request_id::current(), "a request failed");
+    let message = "something went wrong on our side; name the request id when you ask about it";
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+}
+
+impl ApiError {
+    /// Puts where to upgrade into the answer of a reached limit.
+    pub(crate) fn upgrade_at(mut self, url: Option<&str>) -> Self {
+        if self.code == "QuotaExceeded" {
+            self.beside = url.map(Value::from);
+        }
+        self
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let Self { status, code, message, details, pointer, beside } = self;
+        let problem = Problem {
+            kind: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: status.as_u16(),
+            detail: message.clone(),
+            code,
+            request_id: request_id::current(),
+            errors: pointer.map(|pointer| FieldError { pointer, detail: message.clone() }).into_iter().collect(),
+            error: ErrorBody { code, message, details, upgrade_url: beside.clone() },
+            upgrade_url: beside,
+        };
+        let mut response = (status, Json(problem)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE || code == "idempotency_in_flight" {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+        }
+        response
+    }
+}

@@ -1,0 +1,114 @@
+//! `Idempotency-Key`: the same POST twice is done once.
+
+use axum::{
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use super::ApiError;
+use crate::{
+    core::{Begun, Caller, Core, CoreError, Replay},
+    db::Session,
+};
+
+/// Longest key.
+const MAX_KEY: usize = 255;
+static REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// A request that is done once. Without the header it is simply done.
+pub(crate) struct Once {
+    core: Core,
+    account_id: String,
+    key: Option<String>,
+}
+
+/// What is to be done with a request.
+pub(crate) enum Start {
+    /// Do it.
+    Do(Once),
+    /// It was done: this was the answer.
+    Answer(Response),
+}
+
+impl Once {
+    /// Looks for the header. `what` is method and path, which belong to the request as its body does.
+    pub(crate) async fn start(
+        core: &Core,
+        caller: &Caller,
+        headers: &HeaderMap,
+        what: &str,
+        body: &[u8],
+    ) -> Result<Start, ApiError> {
+        let once = |key| Self { core: core.clone(), account_id: caller.account_id.clone(), key };
+        let Some(key) = headers.get("idempotency-key") else { return Ok(Start::Do(once(None))) };
+        let key = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= MAX_KEY);
+        let Some(key) = key else {
+            let message = format!("Idempotency-Key is between 1 and {MAX_KEY} visible characters");
+            return Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid", message));
+        };
+        let mut print = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+        for part in [what.as_bytes(), b"\0", caller.environment.as_str().as_bytes(), b"\0", body] {
+            print.update(part);
+        }
+        match core.begin_idempotent(&caller.account_id, key, print.finish().as_ref()).await? {
+            Begun::Fresh => Ok(Start::Do(once(Some(key.to_owned())))),
+            Begun::Replay(replay) => Ok(Start::Answer(answer(replay, true))),
+        }
+    }
+
+    /// Ends the request's transaction with its answer. `kept` is what a repetition is shown: without secrets.
+    pub(crate) async fn finish(
+        self,
+        mut tx: Session,
+        status: StatusCode,
+        shown: &impl Serialize,
+        kept: &impl Serialize,
+    ) -> Result<Response, ApiError> {
+        let replay = |body: &dyn erased::Serialize| Replay { status: status.as_u16(), body: body.to_json() };
+        if let Some(key) = &self.key {
+            let kept = replay(&kept);
+            if let Err(error) = self.core.finish_idempotent(&mut tx, &self.account_id, key, &kept).await {
+                return Err(error.into());
+            }
+        }
+        match self.core.commit(tx).await {
+            Ok(()) => Ok(answer(replay(&shown), false)),
+            Err(error) => Err(self.fail(error.into()).await),
+        }
+    }
+
+    /// Frees the key of a request that was not done.
+    pub(crate) async fn fail(&self, error: CoreError) -> ApiError {
+        if let Some(key) = &self.key
+            && let Err(error) = self.core.abandon_idempotent(&self.account_id, key).await
+        {
+            // Its lease ends by itself.
+            tracing::debug!(error = %telemetry::chain(&error), "an idempotency key was not freed");
+        }
+        ApiError::from(error).upgrade_at(self.core.settings().upgrade_url.as_deref())
+    }
+}
+
+/// Bodies of either kind, to text.
+mod erased {
+    pub(super) trait Serialize {
+        fn to_json(&self) -> String;
+    }
+
+    impl<T: serde::Serialize> Serialize for T {
+        fn to_json(&self) -> String {
+            // Our own types: nothing in them that JSON cannot hold.
+            serde_json::to_string(self).unwrap_or_default()
+        }
+    }
+}
+
+fn answer(replay: Replay, again: bool) -> Response {
+    let status = StatusCode::from_u16(replay.status).unwrap_or(StatusCode::OK);
+    let mut response = (status, [(header::CONTENT_TYPE, "application/json")], replay.body).into_response();
+    if again {
+        response.headers_mut().insert(REPLAYED.clone(), HeaderValue::from_static("true"));
+    }
+    response
+}

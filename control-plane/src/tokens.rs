@@ -1,0 +1,117 @@
+//! Widget tokens: JWTs for a browser, bound to one application and perhaps to one hostname, for an hour.
+
+use std::time::Duration;
+
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use serde::{Deserialize, Serialize};
+
+use crate::core::{Caller, CoreError, Environment, Moment, Scope, Surface};
+
+/// How long a token is good for.
+pub const TTL: Duration = Duration::from_mins(60);
+/// The secret of development. Production refuses to start with it.
+pub const DEFAULT_SECRET: &str = "development-only-token-secret";
+/// Shorter secrets can be guessed from one token.
+pub const MIN_SECRET: usize = 32;
+const AUDIENCE: &str = "namegate-widget";
+
+/// Signs and reads tokens.
+pub struct Tokens {
+    sign: EncodingKey,
+    read: DecodingKey,
+}
+
+impl std::fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tokens")
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Claims {
+    aud: String,
+    exp: i64,
+    iat: i64,
+    /// The account.
+    sub: String,
+    env: Environment,
+    app: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<String>,
+    /// The key that asked for it, for the audit log.
+    act: String,
+}
+
+impl Tokens {
+    /// Under this secret.
+    pub fn new(secret: &str) -> Self {
+        Self { sign: EncodingKey::from_secret(secret.as_bytes()), read: DecodingKey::from_secret(secret.as_bytes()) }
+    }
+
+    /// A token for an application of the caller's, and when it ends.
+    ///
+    /// # Errors
+    /// [`CoreError::Unauthorized`] when it cannot be signed.
+    pub fn mint(
+        &self,
+        caller: &Caller,
+        application_id: &str,
+        hostname: Option<&str>,
+        now: Moment,
+    ) -> Result<(String, Moment), CoreError> {
+        let ends = now.after(TTL);
+        let claims = Claims {
+            aud: AUDIENCE.to_owned(),
+            exp: ends.as_secs(),
+            iat: now.as_secs(),
+            sub: caller.account_id.clone(),
+            env: caller.environment,
+            app: application_id.to_owned(),
+            host: hostname.map(str::to_owned),
+            act: caller.actor.clone(),
+        };
+        let token = encode(&Header::new(Algorithm::HS256), &claims, &self.sign).map_err(|_| CoreError::Unauthorized)?;
+        Ok((token, ends))
+    }
+
+    /// Who calls with a token.
+    ///
+    /// # Errors
+    /// [`CoreError::Unauthorized`].
+    pub fn caller(&self, token: &str, now: Moment) -> Result<Caller, CoreError> {
+        let mut rules = Validation::new(Algorithm::HS256);
+        rules.set_audience(&[AUDIENCE]);
+        // Compared with our own clock below: the library would read the machine's.
+        rules.validate_exp = false;
+        let claims = decode::<Claims>(token, &self.read, &rules).map_err(|_| CoreError::Unauthorized)?.claims;
+        if claims.exp <= now.as_secs() {
+            return Err(CoreError::Unauthorized);
+        }
+        Ok(Caller {
+            account_id: claims.sub,
+            environment: claims.env,
+            surface: Surface::ConnectDomain,
+            scopes: vec![Scope::ConnectionsRead, Scope::ConnectionsWrite],
+            actor: format!("widget:{}", claims.act),
+            only_application: Some(claims.app),
+            only_hostname: claims.host,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_good_for_an_hour_under_its_own_secret() {
+        let tokens = Tokens::new("one secret of more than 32 characters");
+        let caller = Caller::operator("account", Environment::Test);
+        let now = Moment::from_millis(1_800_000_000_000);
+        let (token, ends) = tokens.mint(&caller, "app", Some("shop.example"), now).unwrap();
+        let read = tokens.caller(&token, now).unwrap();
+        assert_eq!((read.only_application.as_deref(), read.only_hostname.as_deref()), (Some("app"), Some("shop.example")));
+        assert!(tokens.caller(&token, ends).is_err());
+        assert!(Tokens::new("another secret of 32 characters and").caller(&token, now).is_err());
+    }
+}

@@ -78,8 +78,14 @@ impl Cli {
     fn try_run(self) -> anyhow::Result<()> {
         let format = output::Format::or_default(self.global.format);
         match self.command {
-            Command::GenerateKey => return Ok(print!("{}", Keyring::generate()?)),
-            Command::Openapi => return Ok(println!("{}", control_plane::surfaces::connect_domain::openapi())),
+            Command::GenerateKey => {
+                print!("{}", Keyring::generate()?);
+                return Ok(());
+            }
+            Command::Openapi => {
+                println!("{}", control_plane::surfaces::connect_domain::openapi());
+                return Ok(());
+            }
             _ => {}
         }
         let mode = if self.global.dev { Mode::Development } else { Mode::Production };

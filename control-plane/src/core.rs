@@ -44,7 +44,7 @@ pub use certificates::Certificate;
 pub use checking::{ChallengeSight, Checked, Inquiry, Looker, RecordSight, RoutingSight};
 pub use claim::{Claim, Proof, Record};
 pub use connections::{Connection, ConnectionFilter, ConnectionPatch, FacetQuery, NewConnection};
-pub use deliveries::{Delivery, DeliveryStatus, DeliveryAttempt, DueDelivery};
+pub use deliveries::{Delivery, DeliveryAttempt, DeliveryStatus, DueDelivery};
 pub use endpoints::{NewEndpoint, WebhookEndpoint};
 pub use error::CoreError;
 pub use events::{Event, EventKind};
@@ -61,8 +61,8 @@ pub use stored::{Document, Flag, Moment};
 pub use template::TemplateRecord;
 pub use usage::{Usage, UsageKind};
 pub use words::{
-    CertificateState, Deadline, DnsWrite, Environment, Kind, Lifecycle, Ownership, ProofKind, Routing, SetupType, Surface,
-    UnknownWord,
+    CertificateState, Deadline, DnsWrite, Environment, Kind, Lifecycle, Ownership, ProofKind, Routing, SetupType,
+    Surface, UnknownWord,
 };
 
 pub use crate::db::attempts::Attempt;

@@ -76,8 +76,9 @@ impl Process {
             let limits = WorkerLimits::default();
             Worker::new(core.clone(), Arc::clone(&checks), metrics.clone(), limits, stopping.clone())
         });
-        let listener =
-            TcpListener::bind(settings.listen).await.with_context(|| format!("cannot listen on {}", settings.listen))?;
+        let listener = TcpListener::bind(settings.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}", settings.listen))?;
         let state = AppState {
             core,
             checks,
@@ -142,7 +143,7 @@ impl Process {
 fn dns_checks(settings: &Settings, registry: &Registry) -> anyhow::Result<DnsChecks> {
     let metrics = dns::Metrics::new(registry)?;
     let mut config = dns::ResolversConfig::new(settings.resolvers.clone());
-    config.authority = settings.authority.clone();
+    config.authority = settings.authority;
     let resolvers = dns::Resolvers::new(config, metrics)?;
     let ca = dns::check::caa::CaIdentity { domains: settings.caa.clone(), ..Default::default() };
     Ok(DnsChecks::new(resolvers, &settings.core.edge, ca)?)

@@ -110,7 +110,10 @@ mod tests {
         let now = Moment::from_millis(1_800_000_000_000);
         let (token, ends) = tokens.mint(&caller, "app", Some("shop.example"), now).unwrap();
         let read = tokens.caller(&token, now).unwrap();
-        assert_eq!((read.only_application.as_deref(), read.only_hostname.as_deref()), (Some("app"), Some("shop.example")));
+        assert_eq!(
+            (read.only_application.as_deref(), read.only_hostname.as_deref()),
+            (Some("app"), Some("shop.example"))
+        );
         assert!(tokens.caller(&token, ends).is_err());
         assert!(Tokens::new("another secret of 32 characters and").caller(&token, now).is_err());
     }

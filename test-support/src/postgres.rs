@@ -18,7 +18,7 @@ const SUPERUSER: &str = "namegate";
 
 /// A server with an empty cluster in a temporary folder; everything is lost when it is dropped.
 ///
-/// It writes through nothing but the process (`fsync=off`): killing it is safe, pulling the plug would not be.
+/// It never waits for the disk (`fsync=off`): killing it loses nothing, pulling the plug would.
 #[derive(Debug)]
 pub struct Postgres {
     host: Loopback,
@@ -59,7 +59,6 @@ impl Postgres {
             format!("port={PORT}"),
             "unix_socket_directories=".to_owned(),
             "fsync=off".to_owned(),
-            "synchronous_commit=off".to_owned(),
             "max_connections=200".to_owned(),
         ] {
             command.args(["-c", &setting]);
@@ -73,7 +72,8 @@ impl Postgres {
     /// Ends the server at once, as a crash would, and waits for it. Its data stay.
     pub fn stop(&self) {
         let Some(server) = self.server.lock().take() else { return };
-        let stopped = self.command("pg_ctl").args(["-m", "immediate", "-w", "-D"]).arg(self.data()).arg("stop").output();
+        let stopped =
+            self.command("pg_ctl").args(["-m", "immediate", "-w", "-D"]).arg(self.data()).arg("stop").output();
         // What does not stop when asked is killed with the handle.
         drop((stopped, server));
     }

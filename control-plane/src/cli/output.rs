@@ -15,7 +15,7 @@ pub(crate) enum Format {
 
 impl Format {
     pub(crate) fn or_default(given: Option<Self>) -> Self {
-        given.unwrap_or(if std::io::stdout().is_terminal() { Self::Table } else { Self::Json })
+        given.unwrap_or_else(|| if std::io::stdout().is_terminal() { Self::Table } else { Self::Json })
     }
 
     /// Prints rows that all have the same fields.

@@ -38,12 +38,8 @@ impl Core {
     /// # Errors
     /// [`CoreError::Db`].
     pub async fn create_account(&self, name: &str) -> Result<Account, CoreError> {
-        let account = Account {
-            id: new_id(),
-            name: name.to_owned(),
-            plan: self.settings.default_plan,
-            created_at: self.now(),
-        };
+        let account =
+            Account { id: new_id(), name: name.to_owned(), plan: self.settings.default_plan, created_at: self.now() };
         let mut tx = self.begin().await?;
         db::accounts::insert(&mut tx, &account).await?;
         self.commit(tx).await?;

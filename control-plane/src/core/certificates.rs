@@ -112,7 +112,7 @@ fn told(report: &CertificateReport, known: Option<&Certificate>, now: Moment) ->
             let problem = report.problem.as_ref().and_then(|problem| serde_json::to_value(problem).ok()).map(Document);
             // A failed renewal leaves the certificate that there is.
             let valid = known.filter(|known| known.not_after.is_some_and(|end| end > now)).cloned();
-            let base = valid.unwrap_or(Certificate {
+            let base = valid.unwrap_or_else(|| Certificate {
                 status: CertificateState::Failed,
                 not_before: None,
                 not_after: None,

@@ -23,7 +23,7 @@ impl Core {
     pub(crate) async fn save(&self, tx: &mut Session, change: Change<'_>, now: Moment) -> Result<Claim, CoreError> {
         let Change { before, mut after, events } = change;
         let was_open = before.is_some_and(Claim::is_open);
-        let serves_otherwise = before.map_or(after.is_open(), |before| before.serves_otherwise(&after));
+        let serves_otherwise = before.map_or_else(|| after.is_open(), |before| before.serves_otherwise(&after));
         if serves_otherwise || before.is_none() {
             after.generation = db::hostnames::next_generation(tx, &after.hostname).await?;
         }
@@ -55,10 +55,9 @@ impl Core {
         match written {
             Ok(1..) => Ok(()),
             Ok(0) => Err(CoreError::Raced),
-            Err(error) if error.is_conflict("claims_one_", "claims.") => Err(CoreError::HostnameConflict {
-                hostname: after.hostname.as_str().to_owned(),
-                own_connection: None,
-            }),
+            Err(error) if error.is_conflict("claims_one_", "claims.") => {
+                Err(CoreError::HostnameConflict { hostname: after.hostname.as_str().to_owned(), own_connection: None })
+            }
             Err(error) => Err(error.into()),
         }
     }

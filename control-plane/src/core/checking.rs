@@ -324,10 +324,9 @@ impl Core {
         now: Moment,
     ) -> Result<bool, CoreError> {
         let holder = db::claims::open_of_hostname(tx, &claim.hostname).await?;
-        let released = hostname.released_at.map(|at| Released {
-            by_newcomer: hostname.last_account_id.as_deref() == Some(&claim.account_id),
-            at,
-        });
+        let released = hostname
+            .released_at
+            .map(|at| Released { by_newcomer: hostname.last_account_id.as_deref() == Some(&claim.account_id), at });
         let standing = holder.as_ref().map(|holder| Holder {
             proof: holder.proof.unwrap_or(ProofKind::SharedTarget),
             stands: seen.lapsed_holder.as_deref() != Some(&holder.id),

@@ -91,9 +91,7 @@ pub struct Claim {
 impl Claim {
     /// Whether edges may serve the name and obtain certificates for it. The unique index says the same in SQL.
     pub fn is_open(&self) -> bool {
-        self.lifecycle == Lifecycle::Active
-            && self.ownership == Ownership::Proven
-            && self.deadline != Deadline::Passed
+        self.lifecycle == Lifecycle::Active && self.ownership == Ownership::Proven && self.deadline != Deadline::Passed
     }
 
     /// Whether it points here, as far as is known.
@@ -103,10 +101,7 @@ impl Claim {
 
     /// Whether it is served over HTTPS now.
     pub fn is_live(&self) -> bool {
-        self.is_open()
-            && self.is_pointing()
-            && self.live_at.is_some()
-            && self.certificate != CertificateState::Expired
+        self.is_open() && self.is_pointing() && self.live_at.is_some() && self.certificate != CertificateState::Expired
     }
 
     /// Whether what edges serve under the name differs.

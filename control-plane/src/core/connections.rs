@@ -119,10 +119,10 @@ impl Core {
         if !caller.may_see_hostname(name.hostname.as_str()) {
             return Err(CoreError::LacksScope { scope: Scope::ConnectionsWrite });
         }
-        let records =
-            new.records.clone().unwrap_or_else(|| {
-                template::expand(&application.record_template.0, &name, &self.settings.edge)
-            });
+        let records = new
+            .records
+            .clone()
+            .unwrap_or_else(|| template::expand(&application.record_template.0, &name, &self.settings.edge));
         db::hostnames::lock(tx, &name.hostname).await?;
         self.refuse_conflict(tx, caller, &name.hostname, new.takeover).await?;
         self.reserve(tx, &caller.account_id, UsageKind::Connect).await?;
@@ -307,12 +307,7 @@ impl Core {
     }
 
     /// The caller's claim, with the hostname's row held.
-    pub(crate) async fn lock_own_claim(
-        &self,
-        tx: &mut Session,
-        caller: &Caller,
-        id: &str,
-    ) -> Result<Claim, CoreError> {
+    pub(crate) async fn lock_own_claim(&self, tx: &mut Session, caller: &Caller, id: &str) -> Result<Claim, CoreError> {
         let claim = own_claim(tx, caller, id).await?;
         db::hostnames::lock(tx, &claim.hostname).await?;
         // Read again: it may have changed until the lock was ours.

@@ -3,8 +3,8 @@
 use sqlx::FromRow;
 
 use super::{
-    Caller, Core, CoreError, Document, Environment, EventKind, Flag, Moment, Scope, Surface, applications::check_length,
-    audit, new_id, secret_key::random_base62,
+    Caller, Core, CoreError, Document, Environment, EventKind, Flag, Moment, Scope, Surface,
+    applications::check_length, audit, new_id, secret_key::random_base62,
 };
 use crate::db::{self, Session};
 

@@ -42,12 +42,7 @@ impl Core {
     ///
     /// # Errors
     /// [`CoreError::IdempotencyInFlight`], [`CoreError::IdempotencyReused`], [`CoreError::Db`].
-    pub async fn begin_idempotent(
-        &self,
-        account_id: &str,
-        key: &str,
-        fingerprint: &[u8],
-    ) -> Result<Begun, CoreError> {
+    pub async fn begin_idempotent(&self, account_id: &str, key: &str, fingerprint: &[u8]) -> Result<Begun, CoreError> {
         let now = self.now();
         let fresh = IdempotencyRow {
             fingerprint: fingerprint.to_vec(),

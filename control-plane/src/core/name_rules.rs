@@ -68,7 +68,11 @@ fn is_public_v6(ip: std::net::Ipv6Addr) -> bool {
     if let Some(v4) = ip.to_ipv4_mapped() {
         return is_public_v4(v4);
     }
-    !(ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_multicast())
+    !(ip.is_loopback()
+        || ip.is_unspecified()
+        || ip.is_unique_local()
+        || ip.is_unicast_link_local()
+        || ip.is_multicast())
 }
 
 #[cfg(test)]
@@ -79,7 +83,8 @@ mod tests {
     fn names_that_nobody_can_own_are_refused() {
         let mut settings = CoreSettings::default();
         settings.edge.cname = "edge.namegate.example".to_owned();
-        for text in ["co.uk", "github.io", "edge.namegate.example", "a.edge.namegate.example", "1.2.3.4", "*.a.example"] {
+        for text in ["co.uk", "github.io", "edge.namegate.example", "a.edge.namegate.example", "1.2.3.4", "*.a.example"]
+        {
             assert!(claimable(text, &settings).is_err(), "{text}");
         }
         let kind = |text| claimable(text, &settings).unwrap().kind;
@@ -94,8 +99,18 @@ mod tests {
         for text in ["https://app.example", "http://app.example:8080", "https://app.example/", "http://93.184.216.34"] {
             assert!(check_origin(text, "/origin", false).is_ok(), "{text}");
         }
-        for text in ["ftp://a.example", "a.example", "https://a.example/x", "https://u:p@a.example", "http://127.0.0.1",
-            "http://10.1.2.3", "http://[::1]", "http://[::ffff:10.0.0.1]", "http://100.64.0.1", "http://localhost:3000"] {
+        for text in [
+            "ftp://a.example",
+            "a.example",
+            "https://a.example/x",
+            "https://u:p@a.example",
+            "http://127.0.0.1",
+            "http://10.1.2.3",
+            "http://[::1]",
+            "http://[::ffff:10.0.0.1]",
+            "http://100.64.0.1",
+            "http://localhost:3000",
+        ] {
             assert!(check_origin(text, "/origin", false).is_err(), "{text}");
         }
         assert!(check_origin("http://127.0.0.1:3000", "/origin", true).is_ok());

@@ -83,9 +83,7 @@ mod tests {
 
     #[test]
     fn a_name_that_was_let_go_cools_off_for_others() {
-        let released = |by_newcomer, secs| {
-            Some(Released { by_newcomer, at: NOW.before(Duration::from_secs(secs)) })
-        };
+        let released = |by_newcomer, secs| Some(Released { by_newcomer, at: NOW.before(Duration::from_secs(secs)) });
         let decide = |proof, released| admit(proof, None, released, NOW, COOL_OFF);
         assert_eq!(decide(ProofKind::Credential, released(false, 99)), Admission::CoolingOff);
         assert_eq!(decide(ProofKind::Credential, released(false, 100)), Admission::Open);

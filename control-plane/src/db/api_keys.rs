@@ -52,7 +52,12 @@ pub(crate) async fn page(
 }
 
 pub(crate) async fn revoke(tx: &mut Session, id: &str, at: Moment) -> Result<(), DbError> {
-    sql("UPDATE api_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL").bind(id).bind(at).run(tx).await.map(drop)
+    sql("UPDATE api_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL")
+        .bind(id)
+        .bind(at)
+        .run(tx)
+        .await
+        .map(drop)
 }
 
 pub(crate) async fn touch(tx: &mut Session, id: &str, at: Moment) -> Result<(), DbError> {

@@ -71,12 +71,7 @@ pub(crate) async fn ended(session: &mut Session, now: Moment, limit: i64) -> Res
     Ok(ids.into_iter().map(|(id,)| id).collect())
 }
 
-pub(crate) async fn expire(
-    tx: &mut Session,
-    hostname: &Hostname,
-    claim_id: &str,
-    now: Moment,
-) -> Result<(), DbError> {
+pub(crate) async fn expire(tx: &mut Session, hostname: &Hostname, claim_id: &str, now: Moment) -> Result<(), DbError> {
     sql("UPDATE certificates SET status = 'expired', updated_at = $3 WHERE hostname = $1 AND claim_id = $2")
         .bind(hostname)
         .bind(claim_id)

@@ -99,9 +99,7 @@ pub(crate) async fn page(
     after: Option<&str>,
     limit: i64,
 ) -> Result<Vec<Claim>, DbError> {
-    let mut text = format!(
-        "SELECT {COLUMNS} FROM claims WHERE account_id = $1 AND environment = $2 AND id < $3"
-    );
+    let mut text = format!("SELECT {COLUMNS} FROM claims WHERE account_id = $1 AND environment = $2 AND id < $3");
     let mut args = Vec::new();
     let filters = [
         ("hostname", filter.hostname.as_ref().map(Hostname::as_str)),

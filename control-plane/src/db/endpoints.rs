@@ -55,7 +55,12 @@ pub(crate) async fn page(
 }
 
 pub(crate) async fn delete(tx: &mut Session, id: &str, at: Moment) -> Result<(), DbError> {
-    sql("UPDATE webhook_endpoints SET deleted_at = $2, enabled = 0 WHERE id = $1").bind(id).bind(at).run(tx).await.map(drop)
+    sql("UPDATE webhook_endpoints SET deleted_at = $2, enabled = 0 WHERE id = $1")
+        .bind(id)
+        .bind(at)
+        .run(tx)
+        .await
+        .map(drop)
 }
 
 pub(crate) async fn disable(tx: &mut Session, id: &str) -> Result<(), DbError> {

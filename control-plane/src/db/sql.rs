@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use sqlx::{
-    AssertSqlSafe, Executor, FromRow, Postgres, Sqlite, postgres::PgRow, query::Query, query::QueryAs, sqlite::SqliteRow,
+    AssertSqlSafe, Executor, FromRow, Postgres, Sqlite, postgres::PgRow, query::Query, query::QueryAs,
+    sqlite::SqliteRow,
 };
 
 use super::{DbError, Session};

@@ -32,7 +32,8 @@ pub(crate) async fn limit(
     account_id: &str,
     kind: UsageKind,
 ) -> Result<Option<Option<i64>>, DbError> {
-    let row = sql("SELECT max_value FROM account_limits WHERE account_id = $1 AND kind = $2").bind(account_id).bind(kind);
+    let row =
+        sql("SELECT max_value FROM account_limits WHERE account_id = $1 AND kind = $2").bind(account_id).bind(kind);
     Ok(row.optional::<(Option<i64>,)>(session).await?.map(|(value,)| value))
 }
 

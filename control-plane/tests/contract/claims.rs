@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use control_plane::core::{
-    CertificateState, ChallengeSight, Checked, CoreError, Deadline, Lifecycle, Looker, NewConnection, Ownership, Routing,
+    CertificateState, ChallengeSight, Checked, CoreError, Deadline, Lifecycle, Looker, NewConnection, Ownership,
+    Routing,
 };
 
 use crate::harness::{issued, on_both, pointing, proven};
@@ -133,10 +134,8 @@ fn another_tenants_connection_is_not_there() {
         gone(core.archive_connection(&other.caller, &id).await.map(drop));
         gone(core.application(&other.caller, &mine.application.id).await.map(drop));
         gone(core.keys(&other.caller, &mine.application.id, None, 10).await.map(drop));
-        let live = control_plane::core::Caller {
-            environment: control_plane::core::Environment::Live,
-            ..mine.caller.clone()
-        };
+        let live =
+            control_plane::core::Caller { environment: control_plane::core::Environment::Live, ..mine.caller.clone() };
         gone(core.connection(&live, &id).await.map(drop));
         assert!(core.connections(&other.caller, &Default::default(), None, 10).await.unwrap().is_empty());
         assert!(core.events(&other.caller, 0, 10).await.unwrap().is_empty());
@@ -148,7 +147,8 @@ fn a_wrong_challenge_says_what_was_seen_and_what_to_write() {
     on_both(|bench| async move {
         let tenant = bench.tenant("a").await;
         let made = tenant.connect("shop.customer.com").await.unwrap();
-        let seen = Checked { challenge: Some(ChallengeSight::Absent(vec!["cd-verify-old".into()])), ..Checked::default() };
+        let seen =
+            Checked { challenge: Some(ChallengeSight::Absent(vec!["cd-verify-old".into()])), ..Checked::default() };
         let looked = tenant.see(&made.claim.id, seen).await.unwrap();
         let reason = looked.reason().unwrap();
         assert_eq!(reason.code, "challenge_wrong");

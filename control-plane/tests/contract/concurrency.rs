@@ -23,7 +23,8 @@ fn two_accounts_racing_for_one_hostname_end_with_one_active_claim_each_of_1000_r
             let results: Vec<_> = join_all(runs).await.into_iter().map(Result::unwrap).collect();
             let open = results.iter().filter(|result| result.as_ref().is_ok_and(|made| made.claim.is_open())).count();
             assert_eq!(open, 1, "round {round}: {results:?}");
-            let lost = results.iter().filter(|result| matches!(result, Err(CoreError::HostnameConflict { .. }))).count();
+            let lost =
+                results.iter().filter(|result| matches!(result, Err(CoreError::HostnameConflict { .. }))).count();
             assert_eq!(lost, 1, "round {round}");
         }
     });

@@ -5,8 +5,8 @@ use std::{future::Future, sync::Arc, time::Duration};
 use clock::{ManualClock, Timestamp};
 use control_plane::{
     core::{
-        Application, Caller, ChallengeSight, Checked, Connection, Core, CoreError, CoreSettings, EdgeTarget, Environment,
-        Keyring, NewApplication, NewConnection, Routing, RoutingSight,
+        Application, Caller, ChallengeSight, Checked, Connection, Core, CoreError, CoreSettings, EdgeTarget,
+        Environment, Keyring, NewApplication, NewConnection, Routing, RoutingSight,
     },
     db::{Db, DbOptions},
 };

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{
-    AppState, ApiError,
+    ApiError, AppState,
     auth::Key,
     body::{Body, some_null},
     cursor::{Page, Paging},
@@ -18,7 +18,7 @@ use super::{
     once::{Once, Start},
     views::{ApplicationView, KeyView},
 };
-use crate::core::{ApplicationPatch, NewApplication, NewKey, Scope, TemplateRecord};
+use crate::core::{ApplicationPatch, CoreError, NewApplication, NewKey, Scope, TemplateRecord};
 
 /// A new application.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -61,9 +61,8 @@ pub(crate) async fn create(
     };
     let wish = body.value;
     if wish.environment.is_some_and(|environment| environment != caller.environment) {
-        let error = ApiError::invalid("/environment", "a key makes applications of its own environment alone");
-        once.fail(crate::core::CoreError::Unauthorized).await;
-        return Err(error);
+        let detail = "a key makes applications of its own environment alone".to_owned();
+        return Err(once.fail(CoreError::Invalid { pointer: "/environment".to_owned(), detail }).await);
     }
     let new = NewApplication {
         name: wish.name,

@@ -2,7 +2,7 @@
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 
-use super::{AppState, ApiError};
+use super::{ApiError, AppState};
 use crate::core::Caller;
 
 /// A caller with an API key.

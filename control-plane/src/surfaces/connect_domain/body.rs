@@ -7,7 +7,7 @@ use axum::{
 };
 use serde::de::DeserializeOwned;
 
-use super::{AppState, ApiError};
+use super::{ApiError, AppState};
 
 /// A body and its bytes, which tell one request from another under an idempotency key.
 pub(crate) struct Body<T> {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    AppState, ApiError,
+    ApiError, AppState,
     auth::KeyOrToken,
     body::{Body, some_null},
     cursor::{Page, Paging},
@@ -135,9 +135,8 @@ pub(crate) async fn list(
 fn filter_of(filter: Filter) -> Result<ConnectionFilter, ApiError> {
     let facets = match filter.state.as_deref() {
         None => Vec::new(),
-        Some(word) => facets_of(word).ok_or_else(|| {
-            ApiError::invalid("/state", format!("state is one of {}", state_word::WORDS.join(", ")))
-        })?,
+        Some(word) => facets_of(word)
+            .ok_or_else(|| ApiError::invalid("/state", format!("state is one of {}", state_word::WORDS.join(", "))))?,
     };
     let hostname = filter.hostname.as_deref().map(Hostname::parse).transpose().map_err(CoreError::BadHostname)?;
     Ok(ConnectionFilter { hostname, application_id: filter.application_id, batch_id: filter.batch_id, facets })

@@ -8,11 +8,7 @@ use axum::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{
-    core::CoreError,
-    db::DbError,
-    surfaces::request_id,
-};
+use crate::{core::CoreError, db::DbError, surfaces::request_id};
 
 /// When to come again while the database is away or a request is under way.
 const RETRY_AFTER: &str = "2";
@@ -23,10 +19,10 @@ pub(crate) struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
-    details: Option<Value>,
+    details: Option<Box<Value>>,
     pointer: Option<String>,
     /// Beside `error` as well: the original documents it in both places.
-    beside: Option<Value>,
+    beside: Option<Box<Value>>,
 }
 
 /// The error object.
@@ -52,7 +48,8 @@ pub(crate) struct Problem {
     error: ErrorBody,
     /// Where to get a larger plan.
     #[serde(skip_serializing_if = "Option::is_none")]
-    upgrade_url: Option<Value>,
+    #[schema(value_type = Option<String>)]
+    upgrade_url: Option<Box<Value>>,
 }
 
 /// A value that breaks a rule.
@@ -73,10 +70,12 @@ pub(crate) struct ErrorBody {
     message: String,
     /// More, by code.
     #[serde(skip_serializing_if = "Option::is_none")]
-    details: Option<Value>,
+    #[schema(value_type = Option<Object>)]
+    details: Option<Box<Value>>,
     /// Where to get a larger plan.
     #[serde(skip_serializing_if = "Option::is_none")]
-    upgrade_url: Option<Value>,
+    #[schema(value_type = Option<String>)]
+    upgrade_url: Option<Box<Value>>,
 }
 
 impl ApiError {
@@ -85,14 +84,14 @@ impl ApiError {
     }
 
     fn details(mut self, details: Value) -> Self {
-        self.details = Some(details);
+        self.details = Some(Box::new(details));
         self
     }
 
     pub(crate) fn invalid(pointer: impl Into<String>, message: impl Into<String>) -> Self {
         let pointer = pointer.into();
         let error = Self::new(StatusCode::BAD_REQUEST, "invalid", message);
-        Self { details: Some(json!({"pointer": pointer})), pointer: Some(pointer), ..error }
+        Self { details: Some(Box::new(json!({"pointer": pointer}))), pointer: Some(pointer), ..error }
     }
 
     pub(crate) fn no_route() -> Self {
@@ -121,10 +120,12 @@ impl From<CoreError> for ApiError {
             }
             CoreError::HostnameConflict { hostname, own_connection } => with(StatusCode::CONFLICT, "HostnameConflict")
                 .details(json!({"hostname": hostname, "connection_id": own_connection})),
-            CoreError::OwnershipNotFound { reason } => with(StatusCode::CONFLICT, "ownership_not_found").details(json!({
-                "reason_code": reason.code, "message": reason.message(), "user_message": reason.user_message(),
-                "fix": reason.fix,
-            })),
+            CoreError::OwnershipNotFound { reason } => {
+                with(StatusCode::CONFLICT, "ownership_not_found").details(json!({
+                    "reason_code": reason.code, "message": reason.message(), "user_message": reason.user_message(),
+                    "fix": reason.fix,
+                }))
+            }
             CoreError::WrongState { lifecycle } => {
                 with(StatusCode::CONFLICT, "wrong_state").details(json!({"state": lifecycle}))
             }
@@ -162,7 +163,7 @@ impl ApiError {
     /// Puts where to upgrade into the answer of a reached limit.
     pub(crate) fn upgrade_at(mut self, url: Option<&str>) -> Self {
         if self.code == "QuotaExceeded" {
-            self.beside = url.map(Value::from);
+            self.beside = url.map(|url| Box::new(Value::from(url)));
         }
         self
     }

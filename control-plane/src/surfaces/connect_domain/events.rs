@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{AppState, ApiError, auth::Key, error::Problem};
+use super::{ApiError, AppState, auth::Key, error::Problem};
 use crate::core::{Event, EventKind, Moment};
 
 const DEFAULT: i64 = 20;

@@ -43,7 +43,7 @@ fn page(document: &Value) -> String {
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>\
          <title>API reference</title><style>{STYLE}</style><h1>API reference</h1><p>{}</p>\
          <p>The same for programs: <a href='/openapi.json'>/openapi.json</a> (OpenAPI 3.1).</p>",
-        escape(text(&document["info"]["description"]))
+        escape(document.pointer("/info/description").map(text).unwrap_or_default())
     );
     let none = serde_json::Map::new();
     for (path, item) in document["paths"].as_object().unwrap_or(&none) {
@@ -52,7 +52,7 @@ fn page(document: &Value) -> String {
         }
     }
     page.push_str("<h2>Objects</h2>");
-    for (name, schema) in document["components"]["schemas"].as_object().unwrap_or(&none) {
+    for (name, schema) in document.pointer("/components/schemas").and_then(Value::as_object).unwrap_or(&none) {
         write_schema(&mut page, name, schema);
     }
     page
@@ -100,7 +100,7 @@ fn type_of(schema: &Value) -> String {
         let name = escape(reference.rsplit('/').next().unwrap_or_default());
         return format!("<a href='#{name}'>{name}</a>");
     }
-    if let Some(any) = schema["oneOf"].as_array().or(schema["anyOf"].as_array()) {
+    if let Some(any) = schema["oneOf"].as_array().or_else(|| schema["anyOf"].as_array()) {
         return any.iter().map(type_of).collect::<Vec<_>>().join(" or ");
     }
     match &schema["type"] {

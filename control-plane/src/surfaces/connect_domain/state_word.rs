@@ -55,19 +55,14 @@ pub(crate) fn facets_of(word: &str) -> Option<Vec<FacetQuery>> {
         "pending_ownership" => vec![FacetQuery { ownership: Some(Ownership::Unproven), ..active() }],
         "verifying" => vec![FacetQuery { ownership: Some(Ownership::Seen), ..active() }],
         "dns_writing" => vec![FacetQuery { writing: Some(true), ..proven() }],
-        "verified" => vec![FacetQuery {
-            routing: &[Routing::Unknown, Routing::NotResolving],
-            was_live: Some(false),
-            ..proven()
-        }],
+        "verified" => {
+            vec![FacetQuery { routing: &[Routing::Unknown, Routing::NotResolving], was_live: Some(false), ..proven() }]
+        }
         "propagating" => vec![FacetQuery { routing: &[Routing::Wrong], was_live: Some(false), ..proven() }],
         "issuing_cert" => vec![FacetQuery { routing: &[Routing::Pointing], was_live: Some(false), ..proven() }],
-        "live" => vec![FacetQuery {
-            routing: &[Routing::Pointing],
-            was_live: Some(true),
-            expired: Some(false),
-            ..proven()
-        }],
+        "live" => {
+            vec![FacetQuery { routing: &[Routing::Pointing], was_live: Some(true), expired: Some(false), ..proven() }]
+        }
         "drifted" => vec![
             FacetQuery {
                 routing: &[Routing::Unknown, Routing::NotResolving, Routing::Wrong],
@@ -77,7 +72,12 @@ pub(crate) fn facets_of(word: &str) -> Option<Vec<FacetQuery>> {
             FacetQuery { routing: &[Routing::Pointing], was_live: Some(true), expired: Some(true), ..proven() },
         ],
         // A claim waits for its owner as soon as it is made.
-        "created" => vec![FacetQuery { lifecycle: Some(Lifecycle::Active), stalled: Some(true), ownership: Some(Ownership::Seen), ..any() }],
+        "created" => vec![FacetQuery {
+            lifecycle: Some(Lifecycle::Active),
+            stalled: Some(true),
+            ownership: Some(Ownership::Seen),
+            ..any()
+        }],
         _ => return None,
     })
 }

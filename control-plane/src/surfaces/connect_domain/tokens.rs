@@ -5,7 +5,7 @@ use names::Hostname;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{AppState, ApiError, auth::Key, body::Body, error::Problem};
+use super::{ApiError, AppState, auth::Key, body::Body, error::Problem};
 use crate::core::{CoreError, Moment, Scope};
 
 /// What a token shall be bound to.

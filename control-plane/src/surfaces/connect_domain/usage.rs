@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{AppState, ApiError, auth::Key, error::Problem};
+use super::{ApiError, AppState, auth::Key, error::Problem};
 use crate::core::{Plan, Scope, UsageKind};
 
 /// What was used this month.

@@ -281,7 +281,12 @@ impl From<Connection> for ConnectionView {
             state: state_word(&from.claim),
             ownership_challenge: challenge,
             desired_records: from.records.iter().map(desired).collect(),
-            observed_records: from.records.iter().filter(|record| record.observed_at.is_some()).map(Into::into).collect(),
+            observed_records: from
+                .records
+                .iter()
+                .filter(|record| record.observed_at.is_some())
+                .map(Into::into)
+                .collect(),
             certificate: certificate(from.certificate.as_ref(), &from.claim),
             keep_host: from.claim.keep_host.0,
             reason_code: reason.map(|reason| reason.code.clone()),

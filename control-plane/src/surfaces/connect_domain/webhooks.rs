@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    AppState, ApiError,
+    ApiError, AppState,
     auth::Key,
     body::Body,
     cursor::{Page, Paging},

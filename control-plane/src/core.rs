@@ -48,7 +48,7 @@ pub use deliveries::{Delivery, DeliveryAttempt, DeliveryStatus, DueDelivery};
 pub use endpoints::{NewEndpoint, WebhookEndpoint};
 pub use error::CoreError;
 pub use events::{Event, EventKind};
-pub use feed::{GateRow, Standing};
+pub use feed::{Allowed, GateRow, Standing};
 pub use idempotency::{Begun, Replay};
 pub use ids::new_id;
 pub use jobs::{Job, JobKind};

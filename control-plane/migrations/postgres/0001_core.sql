@@ -183,7 +183,7 @@ CREATE TABLE attempts (
 -- The gate: everything that an edge is told, one row a hostname, read without a join.
 -- A name that was closed stays as a tombstone so that edges learn of it by sequence.
 CREATE TABLE gate (
-    hostname       TEXT COLLATE "C" PRIMARY KEY,
+    hostname       TEXT COLLATE "C" NOT NULL,
     seq            BIGINT NOT NULL UNIQUE,
     is_open        BIGINT NOT NULL,
     is_pointing    BIGINT NOT NULL,
@@ -192,10 +192,10 @@ CREATE TABLE gate (
     origin         TEXT,
     keep_host      BIGINT NOT NULL,
     redirect       TEXT,
-    changed_at     BIGINT NOT NULL
+    changed_at     BIGINT NOT NULL,
+    -- The ask reads this index alone.
+    PRIMARY KEY (hostname) INCLUDE (is_open, generation, connection_id, origin, keep_host, redirect)
 );
-CREATE UNIQUE INDEX gate_ask ON gate (hostname)
-    INCLUDE (is_open, generation, connection_id, origin, keep_host, redirect);
 
 -- Named counters whose row lock makes commit order and number order one.
 CREATE TABLE counters (

@@ -32,6 +32,24 @@ pub struct GateRow {
     pub changed_at: Moment,
 }
 
+/// What the ask answers.
+#[derive(Debug, Clone, FromRow)]
+pub struct Allowed {
+    /// The name.
+    #[sqlx(try_from = "String")]
+    pub hostname: Hostname,
+    /// Version of what is served.
+    pub generation: i64,
+    /// For logs.
+    pub connection_id: String,
+    /// Where requests go.
+    pub origin: Option<String>,
+    /// Whether the customer's Host is kept.
+    pub keep_host: Flag,
+    /// Answer with a redirect instead.
+    pub redirect: Option<String>,
+}
+
 /// Where the feed stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
@@ -50,8 +68,8 @@ impl Core {
     ///
     /// # Errors
     /// [`CoreError::Db`].
-    pub async fn ask(&self, hostname: &Hostname) -> Result<Option<GateRow>, CoreError> {
-        Ok(db::gate::find(&mut self.read().await?, hostname).await?.filter(|row| row.is_open.0))
+    pub async fn ask(&self, hostname: &Hostname) -> Result<Option<Allowed>, CoreError> {
+        Ok(db::gate::ask(&mut self.read().await?, hostname).await?)
     }
 
     /// Where the feed stands.

@@ -3,7 +3,7 @@
 use names::Hostname;
 
 use super::{DbError, Session, sql};
-use crate::core::{GateRow, Moment};
+use crate::core::{Allowed, GateRow, Moment};
 
 /// The newest number of the feed.
 pub(crate) const HEAD: &str = "gate";
@@ -63,7 +63,16 @@ pub(crate) async fn close(
     .map(drop)
 }
 
-/// The ask. SQLite: the table is its own index. PostgreSQL: the primary key, one heap page.
+/// The ask: what the primary key covers and no more. SQLite's table is its own index.
+pub(crate) async fn ask(session: &mut Session, hostname: &Hostname) -> Result<Option<Allowed>, DbError> {
+    sql("SELECT hostname, generation, connection_id, origin, keep_host, redirect FROM gate
+         WHERE hostname = $1 AND is_open = 1")
+    .bind(hostname)
+    .optional(session)
+    .await
+}
+
+/// A whole row.
 pub(crate) async fn find(session: &mut Session, hostname: &Hostname) -> Result<Option<GateRow>, DbError> {
     sql("SELECT * FROM gate WHERE hostname = $1").bind(hostname).optional(session).await
 }

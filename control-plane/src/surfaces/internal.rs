@@ -21,7 +21,7 @@ use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
 use super::AppState;
-use crate::core::{Core, CoreError, GateRow, Standing};
+use crate::core::{Allowed, Core, CoreError, GateRow, Standing};
 
 /// Changes of other processes are seen by looking; those of this one ring a bell.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -68,7 +68,7 @@ async fn ask(State(state): State<AppState>, Query(query): Query<AskQuery>) -> Re
     }
 }
 
-fn answer_of(row: GateRow) -> AskAnswer {
+fn answer_of(row: Allowed) -> AskAnswer {
     AskAnswer {
         hostname: Some(row.hostname),
         origin: row.origin,

@@ -32,9 +32,11 @@ fn two_accounts_racing_for_one_hostname_end_with_one_active_claim_each_of_1000_r
 
 #[test]
 fn a_quota_of_10_under_50_concurrent_creates_gives_exactly_10() {
-    let mut settings = CoreSettings::default();
-    settings.default_plan = control_plane::core::Plan::Free;
-    settings.free = PlanLimits { connect: Some(10) };
+    let settings = CoreSettings {
+        default_plan: control_plane::core::Plan::Free,
+        free: PlanLimits { connect: Some(10) },
+        ..CoreSettings::default()
+    };
     on_both_with(settings, |bench| async move {
         let tenant = bench.tenant("a").await;
         let runs = (0..50).map(|n| {

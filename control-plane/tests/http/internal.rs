@@ -55,7 +55,7 @@ fn an_edge_learns_of_names_by_asking_by_feed_and_by_snapshot() {
         assert_eq!((header.count, header.epoch, end.count), (1, changed.epoch, 1));
         assert_eq!(name.route.origin.as_deref(), Some("http://127.0.0.1:4000"));
         let before_end = snapshot.text.rfind("{\"end\"").unwrap();
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, snapshot.text[..before_end].as_bytes());
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &snapshot.text.as_bytes()[..before_end]);
         let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, end.checksum);
 

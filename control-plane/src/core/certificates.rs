@@ -34,8 +34,8 @@ pub struct Certificate {
 }
 
 impl Core {
-    /// Takes a batch of reports, all or none of it. A report that was taken already, or is about a name that nobody
-    /// has, changes nothing.
+    /// Takes a batch of reports, in order. After an error the whole batch may be sent again: a report that was taken
+    /// already, or is about a name that nobody has, changes nothing.
     ///
     /// # Errors
     /// [`CoreError::Db`], [`CoreError::Raced`].

@@ -4,7 +4,7 @@
 #   scripts/tools.sh [build|test|pebble|bench|all]...      (default: build test)
 #
 #   build    C compiler, cmake                             (aws-lc and zlib-ng are compiled)
-#   test     curl, openssl, cargo-nextest, Pebble
+#   test     curl, openssl, cargo-nextest, PostgreSQL, Pebble
 #   pebble   Pebble 2.6 with its DNS test server, unpacked into the cache folder; needs no root
 #   bench    debootstrap                                   (peers are measured in a chroot)
 #
@@ -70,7 +70,21 @@ test_tools() {
         say "building cargo-nextest, which takes some minutes"
         cargo install --locked cargo-nextest </dev/null >&2
     fi
+    postgres_tools
     pebble_tools
+}
+
+# The server's programs; tests make clusters of their own. Debian's package would make and start one at installation.
+postgres_tools() {
+    if have initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; then
+        return
+    fi
+    local settings=/etc/postgresql-common/createcluster.conf
+    if [ "$(id -u)" -eq 0 ] && [ ! -e "$settings" ]; then
+        mkdir -p "${settings%/*}"
+        echo 'create_main_cluster = false' >"$settings"
+    fi
+    apt_install -o Dpkg::Options::=--force-confold postgresql
 }
 
 # The machine's package mirrors, one address a line, without the security archive (it has no pebble).

@@ -32,8 +32,13 @@ const ARROWS: [(&str, &[&str]); 15] = [
 ];
 
 /// Who may name these crates. A name that ends with `-` stands for all crates that begin so.
-const FENCED: [(&str, &[&str]); 3] =
-    [("instant-acme", &["certs"]), ("pingora-", &["edge"]), ("sqlx", &["certs", "control-plane"])];
+const FENCED: [(&str, &[&str]); 5] = [
+    ("hickory-proto", &["dns"]),
+    ("instant-acme", &["certs"]),
+    ("pingora-", &["edge"]),
+    ("psl", &["dns"]),
+    ("sqlx", &["certs", "control-plane"]),
+];
 
 /// What must be nowhere in the tree: a second TLS stack.
 const BANNED: [&str; 4] = ["boring", "native-tls", "openssl", "openssl-sys"];

@@ -1,9 +1,9 @@
 //! Services that stand in front of sites, as data: by the names that they alias to and the networks that they own.
 //!
 //! A name that leads to one of them does not lead to us, even if the service has been told to fetch from us: TLS ends
-//! there, and validation by TLS-ALPN-01 never arrives. Networks are the operators' own published lists (Cloudflare
-//! `ips-v4` and `ips-v6`, Fastly `public-ip-list`, AWS `ip-ranges` for CloudFront's larger blocks, the documented
-//! anycast addresses of the others), as of 2026. A missing entry costs a precise sentence, never a wrong verdict.
+//! there, and validation by TLS-ALPN-01 never arrives. The entries are well-known aliases and large blocks, not the
+//! operators' whole lists, and networks change hands. They only put a name to what stands in front: that a name does not
+//! lead to us is known without them, so a missing or stale entry costs a precise sentence, never a wrong verdict.
 
 use std::{net::IpAddr, sync::LazyLock};
 

@@ -182,3 +182,27 @@ async fn the_log_names_every_listener() {
     }
     let _: (&EdgeProcess, &Origin) = (&stack.edge, &stack.origin);
 }
+
+#[tokio::test]
+async fn a_service_manager_is_told_of_every_phase() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify.sock");
+    let socket = tokio::net::UnixDatagram::bind(&path).unwrap();
+    let mut stack = Proxying::start().await;
+    let path = path.display().to_string();
+    stack.edge.configure(|options| *options = options.clone().env("NOTIFY_SOCKET", &path));
+    stack.edge.restart().await;
+    assert!(told(&socket).await.contains("READY=1"));
+    stack.edge.signal("HUP");
+    let reloading = told(&socket).await;
+    assert!(reloading.contains("RELOADING=1") && reloading.contains("MONOTONIC_USEC="), "{reloading}");
+    assert!(told(&socket).await.contains("READY=1"));
+    assert!(stack.edge.terminate().await.success());
+    assert!(told(&socket).await.contains("STOPPING=1"));
+}
+
+async fn told(socket: &tokio::net::UnixDatagram) -> String {
+    let mut bytes = [0; 256];
+    let read = tokio::time::timeout(std::time::Duration::from_secs(30), socket.recv(&mut bytes)).await;
+    String::from_utf8_lossy(&bytes[..read.expect("the edge tells its phase").unwrap()]).into_owned()
+}

@@ -158,10 +158,15 @@ async fn ipv6_is_served_on_both_sides() {
     assert_eq!(echo.header("x-forwarded-for"), Some("::1"));
     assert_eq!(echo.header("forwarded"), Some("for=\"[::1]\";host=six.test;proto=https"));
 
-    // And an origin on ::1: the edge itself, over its IPv6 listener, refuses the Host of an address.
-    gate.set("to-six.test", Reply::origin(&format!("https://[::1]:{}", address.port())));
+    // And an origin on ::1, over IPv4 on this side.
+    let six = Origin::start_ipv6().await;
+    gate.set("to-six.test", Reply::origin(&six.url()));
     let response = edge.get(&client, "to-six.test", "/").await.unwrap();
-    assert_eq!(response.status(), StatusCode::BAD_GATEWAY, "an origin that cannot prove its name is not trusted");
+    assert_eq!(Echo::parse(response.body()).header("host"), Some(six.authority().as_str()));
+    // Over TLS with a certificate that nobody here vouches for, no request reaches it.
+    gate.set("to-strange-six.test", Reply::origin(&six.tls_url()));
+    let response = edge.get(&client, "to-strange-six.test", "/").await.unwrap();
+    assert_eq!((response.status(), six.requests()), (StatusCode::BAD_GATEWAY, 1));
 }
 
 fn listening(log: &str, start: &str) -> std::net::SocketAddr {

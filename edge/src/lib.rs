@@ -1,6 +1,6 @@
 //! The edge: accept, hello, gate, certificate, route, origin.
 //!
-//! [`serve`] is the one line that every connection goes through; each stage takes only what the stage before it hands
+//! [`serve()`] is the one line that every connection goes through; each stage takes only what the stage before it hands
 //! over, so that none can be skipped. Pingora proxies the requests; what is decided about a request is in [`http`].
 //!
 //! This crate knows no database, no account, no rule about who owns a name: it asks the gate. It does not know how a

@@ -1,6 +1,6 @@
 //! The last stage: requests, proxied by Pingora.
 //!
-//! [`Proxy`] owns the one `HttpProxy` of the process. Its hooks ([`hooks`](self::hooks)) are thin adapters to the plain
+//! [`Proxy`] owns the one `HttpProxy` of the process. Its hooks (`hooks`) are thin adapters to the plain
 //! functions of [`crate::http`] and to [`crate::origin`].
 
 mod fault;

@@ -306,8 +306,8 @@ mod tests {
         #[test]
         fn case_and_trailing_dot_never_make_another_name(text in "[a-z0-9]{1,20}(\\.[a-z][a-z0-9]{0,10}){1,4}") {
             let name = Hostname::parse(&text);
-            prop_assert_eq!(Hostname::parse(&text.to_ascii_uppercase()), name.clone());
-            prop_assert_eq!(Hostname::parse(&format!("{text}.")), name);
+            prop_assert_eq!(&Hostname::parse(&text.to_ascii_uppercase()), &name);
+            prop_assert_eq!(&Hostname::parse(&format!("{text}.")), &name);
         }
     }
 }

@@ -94,8 +94,8 @@ impl Proxying {
         wait::until(&format!("the access log has a line with {status}"), async || {
             let log = self.edge.log();
             let lines = log.lines().filter(|line| line.contains("http.log.access"));
-            let lines = lines.filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-            lines.filter(|line| line["status"] == status).next_back()
+            let mut lines = lines.filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+            lines.rfind(|line| line["status"] == status)
         })
         .await
     }

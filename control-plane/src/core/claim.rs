@@ -8,7 +8,7 @@ use super::{
     Reason, Routing, SetupType, Surface,
 };
 
-/// A claim as it is kept. Each facet is changed by one function of [`checking`](super::checking) or by a verb.
+/// A claim as it is kept. Each facet is changed by one function of `checking` or by a verb.
 #[derive(Debug, Clone, PartialEq, FromRow)]
 pub struct Claim {
     /// Its id.

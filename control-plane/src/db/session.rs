@@ -18,7 +18,7 @@ pub enum Session {
 }
 
 impl Session {
-    /// Makes everything since [`Db::begin`](super::Db::begin) true, at once.
+    /// Makes everything since `Db::begin` true, at once.
     ///
     /// # Errors
     /// [`DbError::Unavailable`]: it may or may not have happened, as always when an answer is lost.

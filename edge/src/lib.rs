@@ -31,6 +31,7 @@ pub mod reload;
 pub mod secure;
 pub mod serve;
 pub mod tls;
+mod tunnel;
 pub mod upgrade;
 
 pub use serve::serve;

@@ -22,7 +22,7 @@ use pingora_core::{
 };
 use tokio::time::{Instant, timeout};
 
-use crate::http::answer::Fault;
+use crate::{http::answer::Fault, tunnel::Dial};
 
 /// How long resolved addresses are used before they are looked up again: a moved origin is found within seconds.
 const ADDRESSES_FOR: Duration = Duration::from_secs(10);
@@ -123,6 +123,9 @@ impl Origins {
         }
         if exchange == Exchange::Tunnel {
             peer.options.alpn = ALPN::H1;
+            peer.options.custom_l4 = Some(Arc::new(Dial { timeout: self.0.settings.connect_timeout }));
+            // A pool of their own: connections for other requests were not dialled so.
+            peer.group_key = 1;
         }
         Some(peer)
     }

@@ -17,6 +17,7 @@ use crate::{
     http_server::{self, Reply},
     listen::Acceptor,
     reload::Reloader,
+    serve::Accepted,
 };
 
 /// What the admin listener serves.
@@ -36,21 +37,17 @@ pub struct Admin {
 impl Admin {
     /// Serves admin connections until `stop`.
     pub async fn serve(self: Arc<Self>, acceptor: Acceptor, tasks: TaskTracker, stop: CancellationToken) {
-        loop {
-            let (accepted, permit) = tokio::select! {
-                next = acceptor.next() => next,
-                () = stop.cancelled() => return,
-            };
+        let serve = |accepted: Accepted| {
             let (admin, stop) = (self.clone(), stop.clone());
-            tasks.spawn(async move {
+            async move {
                 let answer = |request, _| {
                     let admin = admin.clone();
                     async move { admin.answer(&request).await }
                 };
                 http_server::serve(accepted.tcp, accepted.from, stop, answer).await;
-                drop(permit);
-            });
-        }
+            }
+        };
+        acceptor.serve_each(tasks, stop.clone(), serve).await;
     }
 
     async fn answer(&self, request: &Request<Incoming>) -> Reply {

@@ -68,8 +68,27 @@ impl Acceptor {
         Ok(Self { listener: TcpListener::from_std(listener)?, permits, metrics })
     }
 
+    /// Hands every connection to `serve`, in a task of its own, until `stop`.
+    pub async fn serve_each<S, F>(self, tasks: TaskTracker, stop: CancellationToken, serve: S)
+    where
+        S: Fn(Accepted) -> F,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        loop {
+            let (accepted, permit) = tokio::select! {
+                next = self.next() => next,
+                () = stop.cancelled() => return,
+            };
+            let served = serve(accepted);
+            tasks.spawn(async move {
+                served.await;
+                drop(permit);
+            });
+        }
+    }
+
     /// The next connection. At the limit nothing is accepted and the kernel's queue holds the rest.
-    pub async fn next(&self) -> (Accepted, Option<OwnedSemaphorePermit>) {
+    async fn next(&self) -> (Accepted, Option<OwnedSemaphorePermit>) {
         // The semaphore is never closed; without a permit the connection would merely not be counted.
         let permit = self.permits.clone().acquire_owned().await.ok();
         loop {
@@ -100,22 +119,19 @@ pub async fn serve_https(
     tasks: TaskTracker,
     stop: CancellationToken,
 ) {
-    loop {
-        let (accepted, permit) = tokio::select! {
-            next = acceptor.next() => next,
-            () = stop.cancelled() => return,
-        };
+    let serve = |accepted: Accepted| {
         deps.metrics.accepted();
-        let (policy, deps) = (policy.load_full(), deps.clone());
-        tasks.spawn(async move {
-            let from = accepted.from;
-            let result = serve(accepted, policy, &deps).await;
-            deps.metrics.ended(&result);
-            if let Err(error) = &result {
-                // Strangers decide how often this happens: counted always, told only when asked for.
-                tracing::debug!(client = %from, reason = error.code(), error = %telemetry::chain(error), "not served");
-            }
-            drop(permit);
-        });
+        serve_one(accepted, policy.load_full(), deps.clone())
+    };
+    acceptor.serve_each(tasks, stop, serve).await;
+}
+
+async fn serve_one(accepted: Accepted, policy: Arc<Policy>, deps: Arc<Deps>) {
+    let from = accepted.from;
+    let result = serve(accepted, policy, &deps).await;
+    deps.metrics.ended(&result);
+    if let Err(error) = &result {
+        // Strangers decide how often this happens: counted always, told only when asked for.
+        tracing::debug!(client = %from, reason = error.code(), error = %telemetry::chain(error), "not served");
     }
 }

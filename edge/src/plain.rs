@@ -20,6 +20,7 @@ use crate::{
     http_server::{self, Reply},
     listen::Acceptor,
     metrics::Metrics,
+    serve::Accepted,
 };
 
 const CHALLENGE_PATH: &str = "/.well-known/acme-challenge/";
@@ -38,18 +39,14 @@ pub struct Plain {
 impl Plain {
     /// Serves plain-text connections until `stop`.
     pub async fn serve(self, acceptor: Acceptor, tasks: TaskTracker, stop: CancellationToken) {
-        loop {
-            let (accepted, permit) = tokio::select! {
-                next = acceptor.next() => next,
-                () = stop.cancelled() => return,
-            };
+        let serve = |accepted: Accepted| {
             let (plain, stop) = (self.clone(), stop.clone());
-            tasks.spawn(async move {
+            async move {
                 let answer = |request, _| std::future::ready(plain.answer(&request));
                 http_server::serve(accepted.tcp, accepted.from, stop, answer).await;
-                drop(permit);
-            });
-        }
+            }
+        };
+        acceptor.serve_each(tasks, stop.clone(), serve).await;
     }
 
     fn answer(&self, request: &Request<Incoming>) -> Reply {

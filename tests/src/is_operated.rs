@@ -1,7 +1,7 @@
 //! Configuration, reload, explain, metrics and logs, as an operator meets them.
 
 use http::StatusCode;
-use test_support::{EdgeProcess, Kind, Origin, Reply, client::http as client_http};
+use test_support::{Kind, Reply, client::http as client_http};
 
 use crate::stack::{Issuing, Proxying};
 
@@ -180,7 +180,6 @@ async fn the_log_names_every_listener() {
     for address in [stack.edge.https(), stack.edge.http(), stack.edge.admin()] {
         assert!(log.contains(&format!("\"address\":\"{address}\"")), "{address}");
     }
-    let _: (&EdgeProcess, &Origin) = (&stack.edge, &stack.origin);
 }
 
 #[tokio::test]

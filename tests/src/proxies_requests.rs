@@ -109,8 +109,6 @@ async fn grpc_keeps_its_trailers_and_streams_both_ways() {
 #[tokio::test]
 async fn expect_100_continue_is_answered_by_the_origin() {
     let stack = Proxying::start().await;
-    let client = stack.client();
-    drop(client);
     let root = stack.edge.storage().join("pki/namegate/root.crt");
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), vec![b'z'; 2_000_000]).unwrap();

@@ -81,6 +81,8 @@ async fn health_and_metrics_tell_the_state() {
         assert_eq!(client_http::get(&url(path)).await.unwrap().status(), StatusCode::OK, "{path}");
     }
     assert_eq!(stack.get("m.test", "/").await.unwrap().status(), StatusCode::OK);
+    // A visitor has the last byte before the edge has counted the request.
+    stack.edge.until_metric("namegate_edge_http_requests_total{code=\"2xx\"}", 1.0).await;
     let text = client_http::get(&url("/metrics")).await.unwrap();
     let text = String::from_utf8_lossy(text.body()).into_owned();
     for series in [

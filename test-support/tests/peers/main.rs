@@ -7,3 +7,4 @@ mod client;
 mod gate;
 mod loopback;
 mod origin;
+mod shell;

@@ -17,7 +17,8 @@ dev: ## the whole product in this terminal: local CA, demo SaaS, edge; prints th
 
 test: tools ## all tests
 	@$(CARGO) build --workspace --bins --tests
-	@NAMEGATE_EDGE_BIN=$(TARGET)/debug/namegate-edge $(CARGO) nextest run --workspace $(TESTS)
+	@NAMEGATE_EDGE_BIN=$(TARGET)/debug/namegate-edge NAMEGATE_CONTROL_BIN=$(TARGET)/debug/namegate-control \
+		$(CARGO) nextest run --workspace $(TESTS)
 
 check: ## format, lints, documentation
 	@scripts/tools.sh build

@@ -1,12 +1,11 @@
 //! [`EdgeProcess`]: the real edge, started as an operator starts it.
 
-mod binary;
 mod config;
 
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Command, ExitStatus},
+    process::ExitStatus,
     sync::Arc,
     time::Duration,
 };
@@ -16,10 +15,13 @@ use tempfile::TempDir;
 pub use config::EdgeOptions;
 
 use crate::{
+    binary::{self, Binary},
     client::{TlsClient, http},
     daemon::Daemon,
     wait,
 };
+
+const BINARY: Binary = Binary { name: "namegate-edge", package: "edge", variable: "NAMEGATE_EDGE_BIN" };
 
 /// How long [`EdgeProcess::terminate`] waits; a graceful stop that takes longer is a fault of its own.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
@@ -88,16 +90,10 @@ impl EdgeProcess {
     }
 
     fn launch_with(&mut self, args: &[&str]) {
-        let mut command = Command::new(binary::find());
-        // Settings in the caller's own environment would win over the file.
-        let foreign =
-            std::env::vars_os().map(|(key, _)| key).filter(|key| key.to_string_lossy().starts_with("NAMEGATE_EDGE__"));
-        foreign.for_each(|key| {
-            command.env_remove(key);
-        });
+        let mut command = binary::command(BINARY, |key| key.starts_with("NAMEGATE_EDGE__"));
         command.args(args).arg("--config").arg(self.config_path());
         command.envs(self.options.env.iter().map(|(key, value)| (key.as_str(), value.as_str())));
-        self.daemon = Some(Daemon::spawn("namegate-edge", &mut command, &self.log_path()));
+        self.daemon = Some(Daemon::spawn(BINARY.name, &mut command, &self.log_path()));
     }
 
     /// Waits until `/readyz` says 200.
@@ -112,7 +108,7 @@ impl EdgeProcess {
 
     /// Runs another subcommand of the binary (`validate`, `certs list`, …) with this edge's configuration.
     pub async fn command(&self, args: &[&str]) -> crate::client::Output {
-        let mut command = tokio::process::Command::new(binary::find());
+        let mut command = tokio::process::Command::new(BINARY.find());
         let output = command.args(args).arg("--config").arg(self.config_path()).output().await.unwrap();
         crate::client::Output {
             code: output.status.code().unwrap_or(-1),

@@ -1,12 +1,13 @@
-//! Real peers for tests, benches and the demo: a CA, its DNS, an ask endpoint, an origin, clients, the edge itself.
+//! Real peers for tests, benches and the demo: a CA, its DNS, an ask endpoint, an origin, clients, and the two binaries
+//! of the product.
 //!
 //! Everything is started on a [`Loopback`] address of its own, so parallel tests never meet on a port; everything is
 //! stopped and awaited in `Drop`; nothing sleeps to wait for truth, it asks until the answer is there
 //! ([`wait::until`]).
 //!
 //! Functions here panic when a peer cannot be set up: a test cannot go on without it, and the message is the report.
-//! This crate knows no type of the product. It meets the edge as an operator does: by its binary, its configuration
-//! text and its ports.
+//! This crate knows no type of the product. It meets the edge and the control plane as an operator does: by their
+//! binaries, their configuration text and their ports.
 
 #![expect(
     clippy::expect_used,
@@ -17,10 +18,12 @@
 )]
 
 mod acme_proxy;
+mod binary;
 mod body;
 mod ca;
 pub mod client;
 mod control;
+mod control_plane;
 mod daemon;
 mod dns;
 mod document;
@@ -33,12 +36,14 @@ mod pebble;
 mod postgres;
 mod server;
 mod shell;
+mod toml_text;
 pub mod wait;
 
 pub use acme_proxy::{AcmeProxy, Answer, Kind};
 pub use body::Body;
 pub use ca::{Ca, Identity};
 pub use control::{Damage, FakeControl};
+pub use control_plane::{ControlOptions, ControlProcess};
 pub use dns::Dns;
 pub use document::{Block, Document};
 pub use edge::{EdgeOptions, EdgeProcess, Predecessor};

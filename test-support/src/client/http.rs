@@ -181,6 +181,23 @@ pub async fn post(url: &str, content: impl Into<Bytes>) -> Result<Response<Bytes
     http.send(request).await
 }
 
+/// Any method to an `http://address:port/…` URL, with a bearer token; an empty body is sent as none.
+///
+/// # Errors
+/// [`HttpError`] when there is no connection or no answer.
+pub async fn send_with_key(
+    method: &str,
+    url: &str,
+    key: &str,
+    content: impl Into<Bytes>,
+) -> Result<Response<Bytes>, HttpError> {
+    let (mut http, authority, path) = open(url).await?;
+    let mut request = http.request(method, &authority, &path, body::full(content));
+    let token = format!("Bearer {key}").parse().expect("a key must fit into a header");
+    request.headers_mut().insert(header::AUTHORIZATION, token);
+    http.send(request).await
+}
+
 /// `GET` of an `https://address:port/…` URL whose server shows a certificate of this root.
 ///
 /// # Errors

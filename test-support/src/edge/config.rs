@@ -7,7 +7,7 @@ use std::{
 
 use toml::{Table, Value};
 
-use crate::{AcmeProxy, FakeGate, Loopback, Origin, Pebble};
+use crate::{AcmeProxy, FakeGate, Loopback, Origin, Pebble, toml_text::merge};
 
 /// How an [`EdgeProcess`](super::EdgeProcess) is configured. What is not given is left to the edge's defaults.
 #[derive(Debug, Clone)]
@@ -164,16 +164,5 @@ impl EdgeOptions {
     fn put(&mut self, table: &str, key: &str, value: Value) {
         let one = Table::from_iter([(key.to_owned(), value)]);
         merge(&mut self.settings, Table::from_iter([(table.to_owned(), Value::Table(one))]));
-    }
-}
-
-fn merge(base: &mut Table, over: Table) {
-    for (key, value) in over {
-        match (base.get_mut(&key), value) {
-            (Some(Value::Table(old)), Value::Table(new)) => merge(old, new),
-            (_, value) => {
-                base.insert(key, value);
-            }
-        }
     }
 }

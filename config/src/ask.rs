@@ -4,7 +4,11 @@ use std::{fmt, time::Duration};
 
 use url::Url;
 
-use crate::{section::Walk, web::parse_url};
+use crate::{
+    control::Found,
+    section::{Noted, Walk},
+    web::parse_url,
+};
 
 /// The gate's address and patience.
 #[derive(Clone, PartialEq, Eq)]
@@ -18,18 +22,34 @@ pub struct Ask {
 /// Asking is on the path of a handshake: less cannot be answered across a network, more keeps visitors waiting.
 const TIMEOUTS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(30));
 
-impl Ask {
-    /// `None` when the URL is missing or wrong; the walk then has the mistake.
-    pub(crate) fn read(walk: &mut Walk) -> Option<Self> {
+/// What the table says by itself: with a control plane, its URL need not be set.
+pub(crate) struct Draft {
+    /// `Err` when it was set wrongly; the walk then has the mistake.
+    url: Result<Option<Url>, Noted>,
+    timeout: Duration,
+}
+
+impl Draft {
+    pub(crate) fn read(walk: &mut Walk) -> Self {
         let mut section = walk.section("ask");
-        let url = section.text("url", parse_url);
-        let timeout = section.quantity("timeout", TIMEOUTS, Duration::from_secs(1));
-        if url == Ok(None) {
-            let hint = "add url = \"http://…\" under [ask]; without it every unknown name is refused";
-            section.missing("url", hint.to_owned());
-        }
-        let (url, _) = url.ok().flatten()?;
-        Some(Self { url, timeout })
+        let url = section.text("url", parse_url).map(|url| url.map(|(url, _)| url));
+        Self { url, timeout: section.quantity("timeout", TIMEOUTS, Duration::from_secs(1)) }
+    }
+
+    /// `None` when the URL is missing or wrong; the walk then has the mistake.
+    pub(crate) fn finish(self, walk: &mut Walk, control: &Found) -> Option<Ask> {
+        let url = match (self.url.ok()?, control) {
+            (Some(url), _) => url,
+            (None, Found::Whole(control)) => control.ask_url(),
+            // Whoever mends [control] needs nothing here.
+            (None, Found::Mistaken) => return None,
+            (None, Found::Nothing) => {
+                let hint = "add url = \"http://…\" under [ask]; without it every unknown name is refused";
+                walk.section("ask").missing("url", hint.to_owned());
+                return None;
+            }
+        };
+        Some(Ask { url, timeout: self.timeout })
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
 
 /// A bundle of every public root is about 250 KiB; more than this is not a bundle of roots.
 const MAX_ROOTS_BYTES: u64 = 4 * 1024 * 1024;
-/// HMAC keys of authorities are 32 to 64 bytes.
+/// HMAC keys of authorities are 32 to 64 bytes, tokens hardly longer.
 const MAX_KEY_BYTES: u64 = 4096;
 
 /// Why a file holds no roots.
@@ -82,6 +82,21 @@ pub(crate) fn read_hmac_key(path: &Path) -> Result<Vec<u8>, EabError> {
     match key.is_empty() {
         true => Err(EabError::Encoding),
         false => Ok(key),
+    }
+}
+
+/// Whether a file holds a token: visible ASCII on one line. Never shows the file's name or content: either may be the
+/// token.
+pub(crate) fn check_token(path: &Path) -> Result<(), Problem> {
+    let bytes =
+        read_bounded(path, MAX_KEY_BYTES).map_err(|error| unreadable(format!("the file cannot be read: {error}")))?;
+    let token = bytes.trim_ascii();
+    match !token.is_empty() && token.iter().all(u8::is_ascii_graphic) {
+        true => Ok(()),
+        false => {
+            let hint = "put the control plane's edge token into the file, and nothing else";
+            Err(Problem::new("bad_token", "the file does not hold a token of visible ASCII on one line", hint))
+        }
     }
 }
 

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use crate::{
     acme::Acme,
-    ask::Ask,
+    ask::{self, Ask},
+    control::{Control, Found},
     disk::read_bounded,
     limits::Limits,
     listen::Listen,
@@ -22,6 +23,8 @@ pub struct EdgeConfig {
     pub listen: Listen,
     /// Whom it asks about hostnames.
     pub ask: Ask,
+    /// The control plane of our own, if there is one.
+    pub control: Option<Control>,
     /// Who issues its certificates.
     pub acme: Acme,
     /// Where it keeps them.
@@ -103,6 +106,7 @@ fn read(mut walk: Walk) -> Result<EdgeConfig, Mistakes> {
 struct Parts {
     listen: Listen,
     ask: Option<Ask>,
+    control: Found,
     acme: Option<Acme>,
     storage: Storage,
     proxy: Proxy,
@@ -112,21 +116,28 @@ struct Parts {
 
 impl Parts {
     fn read(walk: &mut Walk) -> Self {
-        let parts = Self {
-            listen: Listen::read(walk),
-            ask: Ask::read(walk),
+        let listen = Listen::read(walk);
+        let ask = ask::Draft::read(walk);
+        let control = Found::read(walk);
+        Self {
+            listen,
+            ask: ask.finish(walk, &control),
+            control,
             acme: Acme::read(walk),
             storage: Storage::read(walk),
             proxy: Proxy::read(walk),
             limits: Limits::read(walk),
             log: Log::read(walk),
-        };
-        walk.unsupported_table("control", "remove it; use [ask] alone");
-        parts
+        }
     }
 
     fn whole(self) -> Option<EdgeConfig> {
-        let Self { listen, ask, acme, storage, proxy, limits, log } = self;
-        Some(EdgeConfig { listen, ask: ask?, acme: acme?, storage, proxy, limits, log })
+        let Self { listen, ask, control, acme, storage, proxy, limits, log } = self;
+        let control = match control {
+            Found::Mistaken => return None,
+            Found::Nothing => None,
+            Found::Whole(control) => Some(control),
+        };
+        Some(EdgeConfig { listen, ask: ask?, control, acme: acme?, storage, proxy, limits, log })
     }
 }

@@ -16,6 +16,7 @@ mod value;
 
 mod acme;
 mod ask;
+mod control;
 mod limits;
 mod listen;
 mod log;
@@ -30,6 +31,7 @@ mod web;
 
 pub use acme::{Acme, Eab, IssuerKind};
 pub use ask::Ask;
+pub use control::Control;
 pub use disk::{EabError, RootsError, read_roots};
 pub use edge_config::{EdgeConfig, environment, keys, load, parse};
 pub use limits::{LimitDoc, Limits};

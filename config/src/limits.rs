@@ -93,12 +93,22 @@ limits! {
     ask_deny_ttl: Duration = secs(45), secs(1) => days(1);
     /// How long an error of the ask endpoint is remembered for a name, so that an outage is not made worse by questions.
     ask_error_ttl: Duration = secs(3), ms(100) => mins(5);
-    /// How long a name that holds a certificate is served on its last yes while the ask endpoint fails.
+    /// How long a name that holds a certificate is served on its last yes while the ask endpoint fails, and a known name while the control plane does.
     ask_stale: Duration = days(7), secs(0) => days(90);
     /// Memory for answers of the ask endpoint; beyond it the least used are asked again. Visitors choose the keys.
     ask_cache: u64 = 64 * MIB, 64 * KIB => 16 * GIB;
     /// Questions to the ask endpoint at once; a further unknown name is refused as if the endpoint had failed.
     ask_in_flight: usize = 256, 1 => 65_536;
+    /// How long the control plane may take to answer, or to send the next piece of an answer; then it is tried again later.
+    control_timeout: Duration = secs(10), ms(100) => mins(2);
+    /// Names known from the control plane, about 150 bytes each; those above it are left to the ask endpoint.
+    control_names: usize = 2_000_000, 1 => 100_000_000;
+    /// Reports of certificates that wait for the control plane, on disk; above it new ones are dropped and counted.
+    control_reports: usize = 50_000, 1 => 10_000_000;
+    /// Names waiting to get a certificate before their first visit; those above it are found again by a walk over all names.
+    ahead_queue: usize = 10_000, 1 => 10_000_000;
+    /// Orders at once for names that nobody has visited yet, within orders_in_flight.
+    ahead_in_flight: usize = 25, 1 => 10_000;
     /// Visitors' connections open at once; further ones wait in the kernel's queue until one closes.
     connections: usize = 50_000, 1 => 10_000_000;
     /// To resolve an origin, to connect, and again to finish TLS; then the answer is 504.

@@ -62,21 +62,6 @@ impl Walk {
         Section { walk: self, name, table }
     }
 
-    /// Refuses a whole table of the contract that this version cannot serve.
-    pub(crate) fn unsupported_table(&mut self, name: &'static str, hint: &str) {
-        let problem = || Problem::new("unsupported", "is not supported by this version", hint);
-        if let Some(Table { place, .. }) = self.document.tables.remove(name) {
-            self.mistakes.push(At { key: name.to_owned(), place }.mistake(problem()));
-        }
-        let start = variable_name(name, "");
-        let is_below = |variable: &String| variable.starts_with(&start);
-        for variable in self.variables.keys().filter(|v| is_below(v)).cloned().collect::<Vec<_>>() {
-            self.variables.remove(&variable);
-            let place = Place::Environment { variable };
-            self.mistakes.push(At { key: name.to_owned(), place }.mistake(problem()));
-        }
-    }
-
     /// Ends the walk: whatever was not taken is unknown.
     pub(crate) fn finish(mut self) -> Vec<Mistake> {
         unknown::find(&self).into_iter().for_each(|mistake| self.note(mistake));

@@ -93,6 +93,7 @@ fn options_without_a_default_are_shown_commented_out_and_are_valid_when_uncommen
     };
     let text = REFERENCE.lines().map(uncommented).collect::<Vec<_>>().join("\n");
     let config = parse("config.default.toml", &text, []).unwrap();
+    assert_eq!(config.control.unwrap().url.as_str(), "http://127.0.0.1:8080/");
     assert_eq!(config.acme.eab.unwrap().key_id, "kid-1");
     assert_eq!(config.proxy.default_origin.as_deref(), Some("http://127.0.0.1:3000"));
 }

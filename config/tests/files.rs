@@ -139,3 +139,21 @@ fn parse_alone_does_not_touch_the_disk() {
         "ask.url = 'http://127.0.0.1:1/'\nacme.ca_root = '/nowhere/root.pem'\nstorage.path = '/proc/none/of/this'";
     assert!(parse("edge.toml", text, []).is_ok());
 }
+
+#[test]
+fn the_token_of_the_control_plane_must_be_there_and_is_never_shown() {
+    let folder = folder("[control]\nurl = 'http://127.0.0.1:1'\ntoken_file = 'hunter2'");
+    let token = folder.path().join("hunter2");
+    let place = "edge.toml:5:14: control.token_file: ";
+    let missing = "the file cannot be read: No such file or directory (os error 2); check the path and the rights of the user that runs the edge";
+    assert_eq!(printed_in(&folder), format!("{place}{missing}"));
+    let unfit = "the file does not hold a token of visible ASCII on one line; put the control plane's edge token into the file, and nothing else";
+    for text in ["", "\n", "two words\n", "two\nlines", "tökén"] {
+        fs::write(&token, text).unwrap();
+        assert_eq!(printed_in(&folder), format!("{place}{unfit}"), "{text:?}");
+    }
+    fs::write(&token, "hunter2\n").unwrap();
+    let config = load_in(&folder).unwrap();
+    assert_eq!(config.control.as_ref().unwrap().token_file, token);
+    assert!(!format!("{config:?}").contains("hunter2"));
+}

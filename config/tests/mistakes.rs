@@ -206,8 +206,6 @@ path = ""
 #[test]
 fn keys_of_the_contract_that_are_not_served_yet_are_never_ignored() {
     let text = r#"
-[control]
-url = "http://a/"
 [storage]
 postgres = "postgres://u:hunter2@db/x"
 key_file = 7
@@ -215,9 +213,8 @@ key_file = 7
     expect(
         &beside_a_good_ask(text),
         &[
-            "3:2: control: is not supported by this version; remove it; use [ask] alone",
-            "6:12: storage.postgres: is not supported by this version; remove it; certificates are kept in files under storage.path",
-            "7:12: storage.key_file: is not supported by this version; remove it; it belongs to storage.postgres",
+            "4:12: storage.postgres: is not supported by this version; remove it; certificates are kept in files under storage.path",
+            "5:12: storage.key_file: is not supported by this version; remove it; it belongs to storage.postgres",
         ],
     );
 }
@@ -238,6 +235,41 @@ fn a_url_must_be_one_that_can_be_asked() {
         &[r#"2:7: ask.url: is not a URL: empty host; write a full URL such as "https://host/path""#],
     );
     check(&url("https://a/ask?token=x")).unwrap();
+}
+
+#[test]
+fn a_control_plane_is_a_url_and_a_token_or_nothing() {
+    let control = |text: &str| format!("[control]\n{text}");
+    let token = "token_file = 'edge.token'";
+    expect(
+        &control("url = 'http://a'"),
+        &["2:7: control.url: is set without token_file; set token_file as well, or remove both"],
+    );
+    expect(&control(token), &["2:14: control.token_file: is set without url; set url as well, or remove both"]);
+    for (url, problem) in [
+        ("http://a/?x=hunter2", "has a query; remove `?` and what follows; paths are added to the URL"),
+        ("http://u:hunter2@a/", "holds credentials; remove `user:password@`; such a secret would end in logs"),
+        ("a:8080", "is not an http or https URL; start it with http:// or https://"),
+    ] {
+        expect(&control(&format!("url = '{url}'\n{token}")), &[&format!("2:7: control.url: {problem}")]);
+    }
+    expect(
+        &control("token = 'hunter2'\nurl = 'http://a'\ntoken_file = ''"),
+        &[
+            "2:1: control.token: unknown key; did you mean `token_file`?",
+            "4:14: control.token_file: is not a path; name a file or folder, or remove the key",
+        ],
+    );
+}
+
+#[test]
+fn with_a_control_plane_the_ask_url_may_be_left_out() {
+    let control = |rest: &str| format!("[control]\nurl = 'https://c.example/base/'\ntoken_file = 'edge.token'\n{rest}");
+    let config = check(&control("")).unwrap();
+    assert_eq!(config.ask.url.as_str(), "https://c.example/base/internal/ask");
+    assert_eq!(config.control.unwrap().token_file.to_str(), Some("edge.token"));
+    let config = check(&control("[ask]\nurl = 'http://other/'")).unwrap();
+    assert_eq!(config.ask.url.as_str(), "http://other/");
 }
 
 #[test]
@@ -287,7 +319,7 @@ token = "hunter2"
     let mistakes = check(text).unwrap_err();
     assert_eq!(mistakes.count(), 7, "{mistakes}");
     assert!(!format!("{mistakes}{mistakes:?}{}", serde_json::to_string(&mistakes).unwrap()).contains("hunter2"));
-    let good = "[ask]\nurl = 'http://a/?token=hunter2'\n[acme]\neab_key_id = 'kid'\neab_hmac_file = 'hunter2'";
+    let good = "[ask]\nurl = 'http://a/?token=hunter2'\n[control]\nurl = 'http://a'\ntoken_file = 'hunter2'\n[acme]\neab_key_id = 'kid'\neab_hmac_file = 'hunter2'";
     assert!(!format!("{:?}", check(good).unwrap()).contains("hunter2"));
 }
 

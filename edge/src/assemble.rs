@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use certs::{Certificates, CertificatesSettings, Challenges, FileStore, Issuer, Store};
 use clock::SharedClock;
 use config::EdgeConfig;
-use control_client::GateError;
+use control_client::{Control, ControlError, GateError};
 use prometheus::Registry;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -14,6 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     access_log::AccessLog,
     admin::Admin,
+    control,
     explain::Explainer,
     health::{Health, Phase},
     issuers::{self, IssuerError},
@@ -46,6 +47,9 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// The line to the control plane.
+    #[error("the line to the control plane cannot be set up")]
+    Control(#[from] ControlError),
     /// The gate's client.
     #[error("the gate's client cannot be set up")]
     Gate(#[from] GateError),
@@ -95,11 +99,14 @@ impl Edge {
         let metrics = Metrics::new(&registry)?;
         let store: Arc<dyn Store> = Arc::new(FileStore::open(&config.storage.path, &registry)?);
         let challenges = Arc::new(Challenges::new(&registry)?);
-        let policy = Arc::new(ArcSwap::from_pointee(maker.first(&config, clock.clone(), &registry)?));
+        let control = control::open(&config, clock.clone(), &registry).await?;
+        let directory = control.as_ref().map(|control| control.directory.clone());
+        let policy = maker.first(&config, directory.clone(), clock.clone(), &registry)?;
+        let policy = Arc::new(ArcSwap::from_pointee(policy));
         let issuers = issuers::build(&config, store.clone(), challenges.clone(), clock.clone()).await?;
         let certificates = certificates(&config, issuers, store.clone(), &policy, clock.clone(), &registry)?;
         let proxy = Proxy::new(&proxy_settings(&config), access_log.clone(), metrics.clone(), clock.clone());
-        let health = Health::new(certificates.clone(), store, clock);
+        let health = Health::new(certificates.clone(), store, directory, clock);
         let reloader = Reloader::new(config, maker, policy.clone(), metrics.clone());
         let deps = Arc::new(Deps { certificates, challenges, proxy, metrics });
         let mut edge = Self {
@@ -114,7 +121,7 @@ impl Edge {
             visitors: TaskTracker::new(),
             workers: TaskTracker::new(),
         };
-        edge.work();
+        edge.work(control);
         edge.listen(sockets, access_log, registry)?;
         edge.health.enter(Phase::Serving);
         Ok(edge)
@@ -163,9 +170,13 @@ impl Edge {
         }
     }
 
-    fn work(&self) {
+    fn work(&self, control: Option<Control>) {
         let (certificates, working) = (self.deps.certificates.clone(), self.working.clone());
         self.workers.spawn(async move { certificates.run(working).await });
+        if let Some(Control { feed, delivery, .. }) = control {
+            self.workers.spawn(feed.run(self.working.clone().cancelled_owned()));
+            self.workers.spawn(delivery.run(self.working.clone().cancelled_owned()));
+        }
     }
 
     fn listen(&mut self, sockets: Vec<Listening>, log: AccessLog, registry: Registry) -> Result<(), StartError> {

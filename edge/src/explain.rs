@@ -57,7 +57,7 @@ pub struct Explained {
 pub struct GateView {
     /// `allow`, `allow_stale`, `deny` or `unavailable`.
     pub verdict: &'static str,
-    /// `memory`, `question` or `last_answer`.
+    /// `feed`, `memory`, `question` or `last_answer`.
     pub source: &'static str,
     /// Age of the answer that it rests on, in seconds.
     pub age_seconds: Option<u64>,
@@ -81,6 +81,7 @@ impl GateView {
             Err(Refusal::Unavailable) => "unavailable",
         };
         let source = match explanation.source {
+            Source::Feed => "feed",
             Source::LastAnswer => "last_answer",
             Source::Memory => "memory",
             Source::Question => "question",
@@ -134,7 +135,10 @@ impl Explainer {
         let gate = policy.gate.explain(&name).await;
         let certificate = self.certificates.explain(&name).await;
         let origin = origin_view(&gate, &policy).await;
-        let (outcome, reason) = judge(&gate, &certificate, origin.as_ref());
+        let (outcome, mut reason) = judge(&gate, &certificate, origin.as_ref());
+        if let (Source::Feed, Some(site)) = (gate.source, site(&gate)) {
+            reason.push_str(&format!(" (known name, from the feed, generation {})", site.generation));
+        }
         Explained {
             asked: asked.to_owned(),
             hostname: Some(name),

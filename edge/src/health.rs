@@ -12,7 +12,10 @@ use std::{
 
 use certs::{Certificates, Store};
 use clock::SharedClock;
+use control_client::Directory;
 use serde::Serialize;
+
+use crate::control::ControlView;
 
 /// A renewal loop that has not turned for so long is stuck.
 const HEARTBEAT_OVERDUE: Duration = Duration::from_secs(25 * 60);
@@ -39,6 +42,7 @@ pub struct Health {
     phase: Arc<AtomicU8>,
     certificates: Certificates,
     store: Arc<dyn Store>,
+    directory: Option<Directory>,
     clock: SharedClock,
 }
 
@@ -55,12 +59,20 @@ pub struct Readiness {
     pub renewal_loop: bool,
     /// When it last did.
     pub renewal_heartbeat: String,
+    /// What the control plane has told; no part of `ready`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control: Option<ControlView>,
 }
 
 impl Health {
     /// Health of a process that is starting.
-    pub fn new(certificates: Certificates, store: Arc<dyn Store>, clock: SharedClock) -> Self {
-        Self { phase: Arc::new(AtomicU8::new(Phase::Starting as u8)), certificates, store, clock }
+    pub fn new(
+        certificates: Certificates,
+        store: Arc<dyn Store>,
+        directory: Option<Directory>,
+        clock: SharedClock,
+    ) -> Self {
+        Self { phase: Arc::new(AtomicU8::new(Phase::Starting as u8)), certificates, store, directory, clock }
     }
 
     /// Enters a phase.
@@ -89,6 +101,7 @@ impl Health {
             store,
             renewal_loop,
             renewal_heartbeat: heartbeat.to_string(),
+            control: self.directory.as_ref().map(ControlView::of),
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod admin_client;
 pub mod admit;
 pub mod assemble;
 pub mod connection;
+pub mod control;
 pub mod explain;
 pub mod gather;
 pub mod health;

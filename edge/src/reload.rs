@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use arc_swap::ArcSwap;
 use clock::SharedClock;
 use config::{EdgeConfig, Mistakes};
-use control_client::{Gate, GateError, GateLimits, GateSettings, Origin, OriginError};
+use control_client::{Directory, Gate, GateError, GateLimits, GateSettings, Origin, OriginError};
 use parking_lot::Mutex;
 use prometheus::Registry;
 use serde::Serialize;
@@ -44,9 +44,19 @@ impl PolicyMaker {
     ///
     /// # Errors
     /// [`PolicyError`].
-    pub fn first(&self, config: &EdgeConfig, clock: SharedClock, registry: &Registry) -> Result<Policy, PolicyError> {
+    pub fn first(
+        &self,
+        config: &EdgeConfig,
+        directory: Option<Directory>,
+        clock: SharedClock,
+        registry: &Registry,
+    ) -> Result<Policy, PolicyError> {
         let origin = default_origin(config)?;
-        let gate = Gate::new(gate_settings(config, origin.clone()), clock, registry)?;
+        let settings = gate_settings(config, origin.clone());
+        let gate = match directory {
+            Some(directory) => Gate::with_directory(settings, directory, clock, registry)?,
+            None => Gate::new(settings, clock, registry)?,
+        };
         Ok(policy(config, gate, origin, Arc::new(tls::policy()?)))
     }
 
@@ -200,10 +210,12 @@ fn needs_restart(old: &EdgeConfig, new: &EdgeConfig) -> Vec<&'static str> {
     let process = |c: &EdgeConfig| {
         let l = &c.limits;
         let certificates = (l.certificate_wait, l.certificate_cache, l.orders_in_flight, l.order_timeout);
-        (certificates, l.connections, l.origin_pool, l.h2_streams, l.access_log_queue, l.threads)
+        let control = (l.control_timeout, l.control_names, l.control_reports, l.ahead_queue, l.ahead_in_flight);
+        (certificates, control, l.connections, l.origin_pool, l.h2_streams, l.access_log_queue, l.threads)
     };
     let changed = [
         ("listen", old.listen != new.listen),
+        ("control", old.control != new.control),
         ("acme", old.acme != new.acme),
         ("storage", old.storage != new.storage),
         ("proxy.origin_ca_root", old.proxy.origin_ca_root != new.proxy.origin_ca_root),

@@ -15,9 +15,11 @@ use crate::{
 /// Where a verdict comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
+    /// The control plane's directory lists the name, or remembers that it is gone.
+    Feed,
     /// The question failed; the verdict rests on the name's last allow, or on there being none.
     LastAnswer,
-    /// Memory has a current answer, or the control plane's directory lists the name.
+    /// Memory has a current answer.
     Memory,
     /// The endpoint was asked now.
     Question,
@@ -56,7 +58,7 @@ fn from_directory(inner: &Inner, name: &Hostname, now: Timestamp) -> Option<Expl
     let directory = inner.directory.as_ref()?;
     let verdict = directory.look_up(name, inner.default_origin.as_ref(), now)?;
     let age = directory.last_contact().map(|contact| now.since(contact));
-    Some(Explanation { name: name.clone(), verdict, source: Source::Memory, age, asked_again_in: None, problem: None })
+    Some(Explanation { name: name.clone(), verdict, source: Source::Feed, age, asked_again_in: None, problem: None })
 }
 
 fn from_memory(inner: &Inner, name: &Hostname, entry: Entry, now: Timestamp) -> Explanation {
@@ -125,6 +127,7 @@ impl fmt::Display for Explanation {
             Err(refusal) => write!(f, "{}: {refusal}", self.name)?,
         }
         match self.source {
+            Source::Feed => f.write_str("; known name, from the feed")?,
             Source::LastAnswer => f.write_str("; by the last answer")?,
             Source::Memory => f.write_str("; remembered")?,
             Source::Question => f.write_str("; asked now")?,

@@ -9,7 +9,7 @@ use std::{
 use base64::{
     Engine,
     alphabet::URL_SAFE,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD},
 };
 use rustix::fs::{Access, access};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
@@ -24,6 +24,8 @@ use crate::{
 const MAX_ROOTS_BYTES: u64 = 4 * 1024 * 1024;
 /// HMAC keys of authorities are 32 to 64 bytes, tokens hardly longer.
 const MAX_KEY_BYTES: u64 = 4096;
+/// A thousand sealing keys; nobody keeps so many old ones.
+const MAX_KEYS_BYTES: u64 = 64 * 1024;
 
 /// Why a file holds no roots.
 #[derive(Debug, thiserror::Error)]
@@ -94,9 +96,32 @@ pub(crate) fn check_token(path: &Path) -> Result<(), Problem> {
     match !token.is_empty() && token.iter().all(u8::is_ascii_graphic) {
         true => Ok(()),
         false => {
-            let hint = "put the control plane's edge token into the file, and nothing else";
+            let hint = "put the token of the edges into the file, and nothing else";
             Err(Problem::new("bad_token", "the file does not hold a token of visible ASCII on one line", hint))
         }
+    }
+}
+
+/// Bytes of a key of AES-256.
+const SEALING_KEY_BYTES: usize = 32;
+
+/// Whether a file holds sealing keys: 32 bytes in base64 on each line, comments aside.
+pub(crate) fn check_sealing_keys(path: &Path) -> Result<(), Problem> {
+    let bytes =
+        read_bounded(path, MAX_KEYS_BYTES).map_err(|error| unreadable(format!("the file cannot be read: {error}")))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
+    let mut keys = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')).peekable();
+    let hint = "make a line with `namegate-control generate-key`";
+    if keys.peek().is_none() {
+        return Err(Problem::new("no_key", "the file holds no key", hint));
+    }
+    let is_key = |line: &str| STANDARD.decode(line).is_ok_and(|key| key.len() == SEALING_KEY_BYTES);
+    match keys.find(|(_, line)| !is_key(line)) {
+        Some((number, _)) => {
+            Err(Problem::new("bad_key", format!("line {number} of the file is not 32 bytes in base64"), hint))
+        }
+        None => Ok(()),
     }
 }
 
@@ -177,5 +202,5 @@ impl EabError {
 }
 
 fn unreadable(problem: String) -> Problem {
-    Problem::new("unreadable", problem, "check the path and the rights of the user that runs the edge")
+    Problem::new("unreadable", problem, "check the path and the rights of the user that runs this program")
 }

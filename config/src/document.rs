@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, ops::Range};
 use toml::de::{DeTable, DeValue};
 
 use crate::{
+    format::Format,
     mistake::{At, Mistake, Place, Problem},
-    section::TABLES,
     value::{Item, Value},
 };
 
@@ -40,7 +40,7 @@ pub(crate) struct Entry {
 
 impl Document {
     /// Takes a file apart as far as its syntax allows.
-    pub(crate) fn parse(file: &str, text: &str) -> Self {
+    pub(crate) fn parse(format: &Format, file: &str, text: &str) -> Self {
         let lines = Lines::new(file, text);
         let (legible, mut errors) = drop_lines_without_value(&lines);
         let (root, others) = DeTable::parse_recoverable(&legible);
@@ -54,12 +54,12 @@ impl Document {
         let mut document = Self { tables: BTreeMap::new(), strays: Vec::new(), mistakes, lossy };
         for (name, value) in root.get_ref() {
             let place = lines.place(&name.span());
-            document.add(&lines, name.get_ref(), place, value.get_ref());
+            document.add(format, &lines, name.get_ref(), place, value.get_ref());
         }
         document
     }
 
-    fn add(&mut self, lines: &Lines<'_>, name: &str, place: Place, value: &DeValue<'_>) {
+    fn add(&mut self, format: &Format, lines: &Lines<'_>, name: &str, place: Place, value: &DeValue<'_>) {
         let problem = match value {
             DeValue::Table(entries) => {
                 let entries = read_entries(lines, entries);
@@ -71,7 +71,7 @@ impl Document {
                 "must be one table, not a list of tables",
                 format!("write its header once, with single brackets: [{name}]"),
             ),
-            _ if TABLES.contains(&name) => Problem::new(
+            _ if format.tables.contains(&name) => Problem::new(
                 "wrong_type",
                 "must be a table, not a value",
                 format!("write the header [{name}] on a line of its own and its keys below"),

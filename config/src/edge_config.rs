@@ -6,13 +6,13 @@ use crate::{
     acme::Acme,
     ask::{self, Ask},
     control::{Control, Found},
-    disk::read_bounded,
+    format,
     limits::Limits,
     listen::Listen,
     log::Log,
-    mistake::{At, Mistake, Mistakes, Place, Problem},
+    mistake::{Mistake, Mistakes},
     proxy::Proxy,
-    section::{Disk, PREFIX, Walk},
+    section::{Disk, Walk},
     storage::Storage,
 };
 
@@ -37,21 +37,12 @@ pub struct EdgeConfig {
     pub log: Log,
 }
 
-/// A configuration file larger than this is not one.
-const MAX_FILE_BYTES: u64 = 1024 * 1024;
-
 /// Reads a file and its overrides, and checks the files and folders that it names.
 ///
 /// # Errors
 /// [`Mistakes`]: every one that can be told without starting the edge.
 pub fn load(file: &Path, env: impl IntoIterator<Item = (String, String)>) -> Result<EdgeConfig, Mistakes> {
-    let name = file.display().to_string();
-    let text = read_text(file).map_err(|(code, problem)| {
-        let at = At { key: String::new(), place: Place::WholeFile { file: name.clone() } };
-        let hint = "name a readable TOML file with --config";
-        Mistakes::new(vec![at.mistake(Problem::new(code, problem, hint))])
-    })?;
-    read(Walk::new(&name, &text, env, Disk::Look))
+    read(Walk::of_file(&format::EDGE, file, env)?)
 }
 
 /// Reads a text and its overrides without looking at the disk. `file_name` is for messages and relative paths.
@@ -63,34 +54,21 @@ pub fn parse(
     text: &str,
     env: impl IntoIterator<Item = (String, String)>,
 ) -> Result<EdgeConfig, Mistakes> {
-    read(Walk::new(file_name, text, env, Disk::Untouched))
+    read(Walk::new(&format::EDGE, file_name, text, env, Disk::Untouched))
 }
 
 /// The overrides in the environment of this process.
 ///
 /// A variable that is not UTF-8 is kept with replacement characters, so that it is refused and not overlooked.
 pub fn environment() -> impl Iterator<Item = (String, String)> {
-    let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
-    std::env::vars_os()
-        .map(move |(name, value)| (lossy(name), lossy(value)))
-        .filter(|(name, _)| name.starts_with(PREFIX))
+    format::EDGE.environment()
 }
 
 /// Every key that this version serves, as table and key, in the order of the reference file.
 pub fn keys() -> Vec<(&'static str, &'static str)> {
-    let mut walk = Walk::new("", "", [], Disk::Untouched);
+    let mut walk = Walk::new(&format::EDGE, "", "", [], Disk::Untouched);
     let _config_of_nothing = Parts::read(&mut walk);
     walk.known
-}
-
-fn read_text(file: &Path) -> Result<String, (&'static str, String)> {
-    let bytes =
-        read_bounded(file, MAX_FILE_BYTES).map_err(|error| ("unreadable", format!("cannot be read: {error}")))?;
-    String::from_utf8(bytes).map_err(|error| {
-        let good = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
-        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
-        ("syntax", format!("is not UTF-8 in line {line}"))
-    })
 }
 
 fn read(mut walk: Walk) -> Result<EdgeConfig, Mistakes> {

@@ -1,15 +1,18 @@
-//! File and environment in, one validated [`EdgeConfig`] out, or every mistake at once.
+//! File and environment in, one validated [`EdgeConfig`] or [`ControlConfig`] out, or every mistake at once.
 //!
-//! An [`EdgeConfig`] cannot be half-valid: whoever holds one need not check it again. This crate opens no sockets,
-//! starts nothing and writes nothing; [`parse`] does not even look at the disk. It knows nothing of what the settings
-//! do. `config.default.toml` beside this crate is the reference of every key.
+//! Neither can be half-valid: whoever holds one need not check it again. This crate opens no sockets, starts nothing
+//! and writes nothing; [`parse`] and [`parse_control`] do not even look at the disk. It knows nothing of what the
+//! settings do. `config.default.toml` and `control.default.toml` beside this crate are the references of every key.
 //!
 //! The walk reads TOML by hand instead of through serde, because serde stops at the first mistake.
 
+mod control_config;
 mod edge_config;
 mod mistake;
+mod secret;
 
 mod document;
+mod format;
 mod section;
 mod unknown;
 mod value;
@@ -32,6 +35,10 @@ mod web;
 pub use acme::{Acme, Eab, IssuerKind};
 pub use ask::Ask;
 pub use control::Control;
+pub use control_config::{
+    ControlConfig, DEVELOPMENT_TOKEN_SECRET, Database, Dns, EdgeTarget, MIN_TOKEN_SECRET, Mode, PlanName, Plans,
+    ResolverAddress, control_environment, control_keys, load_control, parse_control,
+};
 pub use disk::{EabError, RootsError, read_roots};
 pub use edge_config::{EdgeConfig, environment, keys, load, parse};
 pub use limits::{LimitDoc, Limits};
@@ -39,4 +46,5 @@ pub use listen::Listen;
 pub use log::{AccessLog, Log};
 pub use mistake::{Mistake, Mistakes, Place};
 pub use proxy::Proxy;
+pub use secret::{Secret, SecretError, SecretSource};
 pub use storage::Storage;

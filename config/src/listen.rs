@@ -85,7 +85,7 @@ impl Taken {
 }
 
 /// Reads `0.0.0.0:443`, `[::]:443`, or `:443`, which means `[::]:443`.
-fn parse_address(text: &str) -> Result<SocketAddr, Problem> {
+pub(crate) fn parse_address(text: &str) -> Result<SocketAddr, Problem> {
     if let Some(port) = text.strip_prefix(':').and_then(|port| port.parse().ok()) {
         return Ok(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port));
     }

@@ -39,7 +39,7 @@ fn parse_access(text: &str) -> Result<AccessLog, Problem> {
 }
 
 /// Stricter than the filter itself, which takes a misspelt level for the name of a module and then logs nothing.
-fn parse_level(text: &str) -> Result<String, Problem> {
+pub(crate) fn parse_level(text: &str) -> Result<String, Problem> {
     for part in text.split(',') {
         let (module, level) = part.split_once('=').unwrap_or(("", part));
         let is_module = module.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | ':'));

@@ -8,18 +8,14 @@ use std::{
 };
 
 use crate::{
+    disk::read_bounded,
     document::{Document, Table},
-    mistake::{At, Mistake, Place, Problem},
+    format::Format,
+    mistake::{At, Mistake, Mistakes, Place, Problem},
     quantity::Quantity,
     unknown,
     value::{Item, Value, Want},
 };
-
-/// Every table of the format.
-pub(crate) const TABLES: [&str; 8] = ["listen", "ask", "control", "acme", "storage", "proxy", "limits", "log"];
-
-/// What every override starts with.
-pub(crate) const PREFIX: &str = "NAMEGATE_EDGE__";
 
 /// Whether a walk may look at the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +29,7 @@ pub(crate) enum Disk {
 /// One configuration being read.
 #[derive(Debug)]
 pub(crate) struct Walk {
+    pub(crate) format: &'static Format,
     pub(crate) disk: Disk,
     pub(crate) file: String,
     pub(crate) document: Document,
@@ -43,17 +40,36 @@ pub(crate) struct Walk {
     mistakes: Vec<Mistake>,
 }
 
+/// A configuration file larger than this is not one.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
 impl Walk {
+    /// Begins with a file, which must be readable.
+    pub(crate) fn of_file(
+        format: &'static Format,
+        file: &Path,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Mistakes> {
+        let name = file.display().to_string();
+        let text = read_text(file).map_err(|(code, problem)| {
+            let at = At { key: String::new(), place: Place::WholeFile { file: name.clone() } };
+            let hint = "name a readable TOML file with --config";
+            Mistakes::new(vec![at.mistake(Problem::new(code, problem, hint))])
+        })?;
+        Ok(Self::new(format, &name, &text, environment, Disk::Look))
+    }
+
     pub(crate) fn new(
+        format: &'static Format,
         file: &str,
         text: &str,
         environment: impl IntoIterator<Item = (String, String)>,
         disk: Disk,
     ) -> Self {
-        let mut document = Document::parse(file, text);
+        let mut document = Document::parse(format, file, text);
         let mistakes = std::mem::take(&mut document.mistakes);
-        let variables = environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
-        Self { disk, file: file.to_owned(), document, variables, known: Vec::new(), mistakes }
+        let variables = environment.into_iter().filter(|(name, _)| format.owns(name)).collect();
+        Self { format, disk, file: file.to_owned(), document, variables, known: Vec::new(), mistakes }
     }
 
     /// The keys under one `[table]`; a table that is not there has none.
@@ -84,9 +100,14 @@ fn on_one_line(a: &Mistake, b: &Mistake) -> bool {
     }
 }
 
-/// `NAMEGATE_EDGE__ASK__URL`.
-pub(crate) fn variable_name(table: &str, key: &str) -> String {
-    format!("{PREFIX}{}__{}", table.to_ascii_uppercase(), key.to_ascii_uppercase())
+fn read_text(file: &Path) -> Result<String, (&'static str, String)> {
+    let bytes =
+        read_bounded(file, MAX_FILE_BYTES).map_err(|error| ("unreadable", format!("cannot be read: {error}")))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+        ("syntax", format!("is not UTF-8 in line {line}"))
+    })
 }
 
 /// The keys of one table. What is left when it is dropped is unknown.
@@ -115,10 +136,16 @@ impl Section<'_> {
         self.walk.note(at.mistake(problem));
     }
 
-    /// Where a key would stand that is not set: at the header of its table, or at the start of the file.
+    /// Where a key would stand that is not set: at the header of its table, at the start of the file, or, without a
+    /// file, in its variable.
     pub(crate) fn home(&self, key: &str) -> At {
         let place = match &self.table {
             Some(table) => table.place.clone(),
+            None if self.walk.file.is_empty() => {
+                let format = self.walk.format;
+                let variable = format.alias(self.name, key).map(str::to_owned);
+                Place::Environment { variable: variable.unwrap_or_else(|| format.variable(self.name, key)) }
+            }
             None => Place::File { file: self.walk.file.clone(), line: 1, column: 1 },
         };
         At { key: format!("{}.{key}", self.name), place }
@@ -208,16 +235,22 @@ impl Section<'_> {
         })
     }
 
-    /// Takes a key: from its variable, else from the file.
+    /// Takes a key: from the variable with a name of its own, else from the usual one, else from the file.
     fn take(&mut self, key: &'static str, want: Want) -> Option<(Value, At)> {
         self.walk.known.push((self.name, key));
         let in_file = self.table.as_mut().and_then(|table| table.entries.remove(key)).map(|entry| entry.item);
-        let variable = variable_name(self.name, key);
-        let item = match self.walk.variables.remove(&variable) {
-            Some(text) => Item::from_variable(&text, Place::Environment { variable }, want),
+        let usual = self.take_variable(self.walk.format.variable(self.name, key));
+        let alias = self.walk.format.alias(self.name, key).and_then(|alias| self.take_variable(alias.to_owned()));
+        let item = match alias.or(usual) {
+            Some((variable, text)) => Item::from_variable(&text, Place::Environment { variable }, want),
             None => in_file?,
         };
         Some((item.value, At { key: format!("{}.{key}", self.name), place: item.place }))
+    }
+
+    fn take_variable(&mut self, variable: String) -> Option<(String, String)> {
+        let text = self.walk.variables.remove(&variable)?;
+        Some((variable, text))
     }
 
     fn check_text<T>(&mut self, at: &At, value: Value, check: impl FnOnce(&str) -> Result<T, Problem>) -> Option<T> {

@@ -87,7 +87,7 @@ fn roots_must_be_certificates_in_pem() {
     assert_eq!(
         printed_in(&folder),
         "edge.toml:3:16: acme.ca_root: acme.pem cannot be read: No such file or directory (os error 2); \
-         check the path and the rights of the user that runs the edge\n\
+         check the path and the rights of the user that runs this program\n\
          edge.toml:4:24: proxy.origin_ca_root: origin.pem holds no PEM certificate; \
          name a file of certificates in PEM form (-----BEGIN CERTIFICATE-----)"
     );
@@ -113,7 +113,7 @@ fn an_account_key_comes_from_its_file_and_is_never_shown() {
     assert_eq!(
         printed_in(&folder),
         "edge.toml:5:17: acme.eab_hmac_file: the file cannot be read: No such file or directory (os error 2); \
-         check the path and the rights of the user that runs the edge"
+         check the path and the rights of the user that runs this program"
     );
     for bad in ["", "\n", "not base64!", "a+b/"] {
         fs::write(folder.path().join("hunter2"), bad).unwrap();
@@ -145,9 +145,9 @@ fn the_token_of_the_control_plane_must_be_there_and_is_never_shown() {
     let folder = folder("[control]\nurl = 'http://127.0.0.1:1'\ntoken_file = 'hunter2'");
     let token = folder.path().join("hunter2");
     let place = "edge.toml:5:14: control.token_file: ";
-    let missing = "the file cannot be read: No such file or directory (os error 2); check the path and the rights of the user that runs the edge";
+    let missing = "the file cannot be read: No such file or directory (os error 2); check the path and the rights of the user that runs this program";
     assert_eq!(printed_in(&folder), format!("{place}{missing}"));
-    let unfit = "the file does not hold a token of visible ASCII on one line; put the control plane's edge token into the file, and nothing else";
+    let unfit = "the file does not hold a token of visible ASCII on one line; put the token of the edges into the file, and nothing else";
     for text in ["", "\n", "two words\n", "two\nlines", "tökén"] {
         fs::write(&token, text).unwrap();
         assert_eq!(printed_in(&folder), format!("{place}{unfit}"), "{text:?}");

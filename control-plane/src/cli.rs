@@ -89,7 +89,7 @@ impl Cli {
             _ => {}
         }
         let mode = if self.global.dev { Mode::Development } else { Mode::Production };
-        let settings = Settings::load(self.global.config.as_deref(), std::env::vars(), mode)?;
+        let settings = Settings::load(self.global.config.as_deref(), config::control_environment(), mode)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
         runtime.block_on(async move {
             match self.command {

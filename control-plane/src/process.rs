@@ -35,7 +35,7 @@ pub struct Process {
 /// What stands in the way, in words for an operator.
 pub async fn open_core(settings: &Settings) -> anyhow::Result<Core> {
     let options = DbOptions { connections: settings.database_connections, ..DbOptions::default() };
-    let db = Db::open(&settings.database_url, &options).await.context("the database cannot be opened")?;
+    let db = Db::open(settings.database_url.expose(), &options).await.context("the database cannot be opened")?;
     if settings.migrate {
         db.migrate().await.context("the schema cannot be brought up to date")?;
     }
@@ -82,7 +82,7 @@ impl Process {
         let state = AppState {
             core,
             checks,
-            tokens: Arc::new(Tokens::new(&settings.token_secret)),
+            tokens: Arc::new(Tokens::new(settings.token_secret.expose())),
             internal_token: settings.edge_token_file.as_deref().map(read_token).transpose()?,
             metrics,
             registry,

@@ -1,36 +1,23 @@
-//! What an operator sets: a TOML file, `NAMEGATE_CONTROL__TABLE__KEY` over it, `DATABASE_URL` and `NAMEGATE_KEY_FILE`
-//! over that. Every mistake is told at once; a value that may be a secret is never repeated.
-
-mod source;
+//! What `config` has read and checked, in the words of this crate.
 
 use std::{
-    fmt,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
 };
 
-use crate::{
-    core::{CoreSettings, EdgeTarget, Plan, PlanLimits},
-    tokens,
-};
-use source::Source;
+use config::{ControlConfig, Mistakes, PlanName, ResolverAddress, Secret, SecretError, load_control};
 
-/// Whether strangers are near.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Private targets, a built-in secret and `sk_test_demo` are welcome.
-    Development,
-    /// They are refused.
-    Production,
-}
+use crate::core::{CoreSettings, EdgeTarget, Plan, PlanLimits};
+
+pub use config::Mode;
 
 /// Everything that `run` needs.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// Where it listens.
     pub listen: SocketAddr,
     /// Which database.
-    pub database_url: String,
+    pub database_url: Secret,
     /// Connections to it.
     pub database_connections: u32,
     /// Whether `run` brings the schema up to date.
@@ -40,8 +27,8 @@ pub struct Settings {
     /// What edges authenticate with.
     pub edge_token_file: Option<PathBuf>,
     /// What widget tokens are signed with.
-    pub token_secret: String,
-    /// Resolvers, as `address` or `address:port`.
+    pub token_secret: Secret,
+    /// Whom to ask about customers' records.
     pub resolvers: Vec<dns::Server>,
     /// Whether and how a zone's own servers are asked.
     pub authority: dns::Authority,
@@ -57,119 +44,92 @@ pub struct Settings {
     pub core: CoreSettings,
 }
 
-/// All mistakes of a configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistakes(pub(crate) Vec<String>);
-
-impl fmt::Display for Mistakes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("\n"))
-    }
+/// Why there are no settings.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SettingsError {
+    /// What is wrong with them, all of it.
+    #[error(transparent)]
+    Mistakes(#[from] Mistakes),
+    /// A file of a secret was there when it was checked and is not any more.
+    #[error("a secret cannot be had")]
+    Secret(#[from] SecretError),
 }
-
-impl std::error::Error for Mistakes {}
 
 impl Settings {
     /// Reads a file, if one is given, and the environment.
     ///
     /// # Errors
-    /// [`Mistakes`].
+    /// [`SettingsError`].
     pub fn load(
         file: Option<&Path>,
         env: impl IntoIterator<Item = (String, String)>,
         mode: Mode,
-    ) -> Result<Self, Mistakes> {
-        let mut source = Source::read(file, env);
-        let dev = mode == Mode::Development;
-        let settings = Self {
-            listen: source.parse("listen.http", SocketAddr::from(([127, 0, 0, 1], 8080))),
-            database_url: source.secret("database.url").unwrap_or_else(|| "sqlite://namegate-control.db".to_owned()),
-            database_connections: source.parse("database.connections", 16),
-            migrate: source.parse("database.migrate", true),
-            key_file: source.text("keys.file").map(PathBuf::from),
-            edge_token_file: source.text("edge.token_file").map(PathBuf::from),
-            token_secret: token_secret(&mut source, dev),
-            resolvers: resolvers(&mut source),
-            authority: authority(&mut source),
-            caa: source.list("acme.caa"),
-            worker: source.parse("worker.enabled", true),
-            demo_origin: source.text("dev.origin"),
-            log_level: source.text("log.level").unwrap_or_else(|| "info".to_owned()),
-            core: core(&mut source, dev),
-        };
-        let mistakes = source.finish();
-        if mistakes.is_empty() { Ok(settings) } else { Err(Mistakes(mistakes)) }
+    ) -> Result<Self, SettingsError> {
+        let config = load_control(file, env, mode)?;
+        Ok(Self {
+            listen: config.listen,
+            database_url: config.database.url.read()?,
+            database_connections: config.database.connections,
+            migrate: config.database.migrate,
+            token_secret: config.token_secret.read()?,
+            resolvers: config.dns.resolvers.iter().copied().map(server).collect(),
+            authority: authority(&config.dns),
+            worker: config.worker,
+            core: core(&config, mode),
+            key_file: config.key_file,
+            edge_token_file: config.edge.token_file,
+            caa: config.caa,
+            demo_origin: config.demo_origin,
+            log_level: config.log_level,
+        })
     }
 }
 
-fn token_secret(source: &mut Source, dev: bool) -> String {
-    match source.secret("tokens.secret") {
-        Some(secret) if secret.len() >= tokens::MIN_SECRET && secret != tokens::DEFAULT_SECRET => secret,
-        Some(_) if !dev => {
-            source.mistake("tokens.secret", "is the default or shorter than 32 characters");
-            String::new()
-        }
-        None if !dev => {
-            source.mistake("tokens.secret", "is required outside development: 32 random characters or more");
-            String::new()
-        }
-        secret => secret.unwrap_or_else(|| tokens::DEFAULT_SECRET.to_owned()),
-    }
+fn server(resolver: ResolverAddress) -> dns::Server {
+    let transport = if resolver.tcp { dns::Transport::Tcp } else { dns::Transport::Udp };
+    dns::Server { address: resolver.address, transport }
 }
 
-fn resolvers(source: &mut Source) -> Vec<dns::Server> {
-    let mut texts = source.list("dns.resolvers");
-    if texts.is_empty() {
-        texts = dns::ResolversConfig::PUBLIC.map(str::to_owned).to_vec();
-    }
-    let mut servers = Vec::new();
-    for text in texts {
-        match text.parse() {
-            Ok(server) => servers.push(server),
-            Err(error) => source.mistake("dns.resolvers", &format!("holds `{text}`: {error}")),
-        }
-    }
-    servers
-}
-
-fn authority(source: &mut Source) -> dns::Authority {
-    let port = source.parse("dns.authority_port", 53);
-    let private = source.parse("dns.allow_private", false);
-    match source.parse("dns.ask_authority", true) {
-        true => dns::Authority::Ask { port, private },
+fn authority(dns: &config::Dns) -> dns::Authority {
+    match dns.ask_authority {
+        true => dns::Authority::Ask { port: dns.authority_port, private: dns.allow_private },
         false => dns::Authority::Skip,
     }
 }
 
-fn core(source: &mut Source, dev: bool) -> CoreSettings {
-    let default = CoreSettings::default();
-    let limit = |most: i64| PlanLimits { connect: (most > 0).then_some(most) };
+fn core(config: &ControlConfig, mode: Mode) -> CoreSettings {
+    let limit = |most: Option<u32>| PlanLimits { connect: most.map(i64::from) };
     CoreSettings {
-        edge: edge(source),
-        reserved: source.list("edge.reserved").iter().map(|name| name.to_ascii_lowercase()).collect(),
-        certificates_reported: source.parse("edge.reports", true),
-        default_plan: source.parse("plans.default", Plan::Enterprise),
-        free: limit(source.parse("plans.free", 10)),
-        pro: limit(source.parse("plans.pro", 100)),
-        growth: limit(source.parse("plans.growth", 1000)),
-        upgrade_url: source.text("plans.upgrade_url"),
-        dev,
-        ..default
+        edge: edge(&config.edge),
+        reserved: config.edge.reserved.iter().map(ToString::to_string).collect(),
+        certificates_reported: config.edge.reports,
+        default_plan: plan(config.plans.default),
+        free: limit(config.plans.free),
+        pro: limit(config.plans.pro),
+        growth: limit(config.plans.growth),
+        upgrade_url: config.plans.upgrade_url.clone(),
+        dev: mode == Mode::Development,
+        ..CoreSettings::default()
     }
 }
 
-fn edge(source: &mut Source) -> EdgeTarget {
-    let cname = source.text("edge.cname").unwrap_or_default().to_ascii_lowercase();
-    if cname.is_empty() {
-        source.mistake("edge.cname", "is required: the name that customers point theirs at");
-    }
-    let mut edge = EdgeTarget { cname, ..EdgeTarget::default() };
-    for text in source.list("edge.addresses") {
-        match text.parse() {
-            Ok(IpAddr::V4(ip)) => edge.ipv4.push(ip),
-            Ok(IpAddr::V6(ip)) => edge.ipv6.push(ip),
-            Err(_) => source.mistake("edge.addresses", &format!("holds `{text}`, which is no address")),
+fn edge(configured: &config::EdgeTarget) -> EdgeTarget {
+    let mut edge = EdgeTarget { cname: configured.cname.to_string(), ..EdgeTarget::default() };
+    for address in &configured.addresses {
+        match address {
+            IpAddr::V4(ip) => edge.ipv4.push(*ip),
+            IpAddr::V6(ip) => edge.ipv6.push(*ip),
         }
     }
     edge
+}
+
+fn plan(name: PlanName) -> Plan {
+    match name {
+        PlanName::Enterprise => Plan::Enterprise,
+        PlanName::Free => Plan::Free,
+        PlanName::Growth => Plan::Growth,
+        PlanName::Pro => Plan::Pro,
+    }
 }

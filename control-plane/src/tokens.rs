@@ -9,10 +9,6 @@ use crate::core::{Caller, CoreError, Environment, Moment, Scope, Surface};
 
 /// How long a token is good for.
 pub const TTL: Duration = Duration::from_mins(60);
-/// The secret of development. Production refuses to start with it.
-pub const DEFAULT_SECRET: &str = "development-only-token-secret";
-/// Shorter secrets can be guessed from one token.
-pub const MIN_SECRET: usize = 32;
 const AUDIENCE: &str = "namegate-widget";
 
 /// Signs and reads tokens.

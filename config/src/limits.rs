@@ -133,6 +133,8 @@ limits! {
     h2_streams: usize = 100, 1 => 10_000;
     /// From TERM to exit; requests that are still running then are cut.
     graceful_stop: Duration = secs(30), secs(0) => mins(60);
+    /// How long a connection without a request may still bring one while the edge stops; its answer ends the connection.
+    drain_wait: Duration = secs(2), ms(0) => mins(1);
     /// In an upgrade, how long either process waits for the other; without a successor the old one serves on.
     upgrade_wait: Duration = secs(60), secs(0) => days(1);
     /// Access log lines waiting to be written; beyond it lines are dropped and counted, never a request delayed.

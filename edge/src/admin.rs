@@ -3,7 +3,7 @@
 //! It is meant for loopback. What tells of the inside or changes it is refused to browsers: a request with an `Origin`,
 //! or under a name that is not this machine's, may come from a page that a person on this machine has open.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use hyper::body::Incoming;
@@ -14,7 +14,7 @@ use crate::{
     access_log::AccessLog,
     explain::Explainer,
     health::Health,
-    http_server::{self, Reply},
+    http_server::{self, Reply, Stop},
     listen::Acceptor,
     reload::Reloader,
     serve::Accepted,
@@ -44,6 +44,8 @@ impl Admin {
                     let admin = admin.clone();
                     async move { admin.answer(&request).await }
                 };
+                // Nothing that it serves is worth a later exit.
+                let stop = Stop { token: stop, wait: Duration::ZERO };
                 http_server::serve(accepted.tcp, accepted.from, stop, answer).await;
             }
         };

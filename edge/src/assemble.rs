@@ -154,7 +154,7 @@ impl Edge {
         self.health.enter(Phase::Draining);
         self.accepting.cancel();
         drop(self.sockets);
-        self.deps.proxy.stop().await;
+        self.deps.proxy.stop();
         self.visitors.close();
         if tokio::time::timeout(grace, self.visitors.wait()).await.is_err() {
             tracing::warn!(connections = self.visitors.len(), "connections were cut at the end of the grace period");
@@ -184,6 +184,7 @@ impl Edge {
         let plain = Plain {
             challenges: self.deps.challenges.clone(),
             https_port: https_port.map_or(443, |address| address.port()),
+            drain_wait: self.policy.load().limits.drain_wait,
             metrics: self.deps.metrics.clone(),
         };
         let admin = Arc::new(Admin {

@@ -7,7 +7,7 @@ use std::{
     os::fd::AsRawFd,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use arc_swap::ArcSwapOption;
@@ -34,6 +34,7 @@ use crate::{
     },
     origin::Target,
     policy::Policy,
+    proxy::Turns,
     secure::Secured,
 };
 
@@ -53,6 +54,8 @@ pub struct Visit {
     pub forwarding: Forwarding,
     /// The origin's addresses, resolved at the first request.
     pub target: ArcSwapOption<Target>,
+    /// Beginnings and ends of requests.
+    pub(crate) turns: Turns,
     tls: Tls,
 }
 
@@ -75,6 +78,7 @@ impl Visit {
             policy: secured.policy.clone(),
             forwarding: Forwarding::new(secured.from, &secured.site.hostname, peer),
             target: ArcSwapOption::empty(),
+            turns: Turns::default(),
             tls: tls_facts(&secured.tls),
         }
     }
@@ -97,11 +101,14 @@ fn tls_facts(tls: &TlsStream<Gather<TcpStream>>) -> Tls {
     }
 }
 
-/// A secured connection.
+/// A secured connection. However it is dropped, its peer is told by close_notify that nothing was cut off, unless
+/// something was.
 pub struct Connection {
     tls: TlsStream<Gather<TcpStream>>,
     digest: Arc<ProxyDigest>,
+    visit: Arc<Visit>,
     h2: bool,
+    closed: bool,
 }
 
 impl Connection {
@@ -114,8 +121,23 @@ impl Connection {
         let visit = Arc::new(Visit::new(&secured));
         let h2 = visit.tls.h2;
         let response = Box::new(ResponseHeader::build_no_case(200, Some(0))?);
-        let digest = Arc::new(ProxyDigest::new(response, Some(Box::new(visit))));
-        Ok(Self { tls: secured.tls, digest, h2 })
+        let digest = Arc::new(ProxyDigest::new(response, Some(Box::new(visit.clone()))));
+        Ok(Self { tls: secured.tls, digest, visit, h2, closed: false })
+    }
+
+    /// What its requests share.
+    pub fn visit(&self) -> &Arc<Visit> {
+        &self.visit
+    }
+
+    /// Whether it carries HTTP/2.
+    pub fn is_h2(&self) -> bool {
+        self.h2
+    }
+
+    /// Whether its end would cut off a response. HTTP/2 has its own words for that (RFC 9113 section 6.4).
+    fn is_within_response(&self) -> bool {
+        !self.h2 && self.visit.turns.is_busy()
     }
 }
 
@@ -147,6 +169,7 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.closed = true;
         Pin::new(&mut self.tls).poll_shutdown(cx)
     }
 
@@ -168,6 +191,16 @@ impl Shutdown for Connection {
     async fn shutdown(&mut self) {
         // The peer may be gone already; there is nobody left to tell.
         let _ = AsyncWriteExt::shutdown(&mut self.tls).await;
+    }
+}
+
+impl Drop for Connection {
+    /// Pingora drops connections without a word: idle ones, refused ones. A peer that misses close_notify cannot tell
+    /// that from an attack (RFC 8446 section 6.1). What the socket does not take at once is not sent.
+    fn drop(&mut self) {
+        if !self.closed && !self.is_within_response() {
+            let _ = Pin::new(&mut self.tls).poll_shutdown(&mut Context::from_waker(Waker::noop()));
+        }
     }
 }
 

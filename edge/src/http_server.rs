@@ -3,7 +3,7 @@
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -18,23 +18,42 @@ const MAX_HEAD: usize = 16 * 1024;
 /// A response with its body in memory.
 pub(crate) type Reply = Response<Full<Bytes>>;
 
+/// When a connection ends because the process does.
+pub(crate) struct Stop {
+    /// Says that the process ends.
+    pub(crate) token: CancellationToken,
+    /// How long a connection may bring one more request then; it is answered with `Connection: close`.
+    pub(crate) wait: Duration,
+}
+
 /// Serves one connection: `answer` is called for each request.
-pub(crate) async fn serve<F, R>(tcp: TcpStream, from: SocketAddr, stop: CancellationToken, answer: F)
+pub(crate) async fn serve<F, R>(tcp: TcpStream, from: SocketAddr, stop: Stop, answer: F)
 where
     F: Fn(Request<Incoming>, SocketAddr) -> R + Send + Sync,
     R: Future<Output = Reply> + Send,
 {
     let service = service_fn(|request| {
-        let reply = answer(request, from);
-        async move { Ok::<_, Infallible>(reply.await) }
+        let (reply, stop) = (answer(request, from), &stop.token);
+        async move {
+            let mut reply = reply.await;
+            if stop.is_cancelled() {
+                reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(reply)
+        }
     });
     let mut server = hyper::server::conn::http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD).half_close(true);
     let mut connection = std::pin::pin!(server.serve_connection(TokioIo::new(tcp), service));
+    let no_more = async {
+        stop.token.cancelled().await;
+        tokio::time::sleep(stop.wait).await;
+    };
     // A broken connection concerns its peer alone.
     let _ = tokio::select! {
+        biased;
         result = connection.as_mut() => result,
-        () = stop.cancelled() => {
+        () = no_more => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -45,7 +64,7 @@ where
 pub(crate) fn reply(status: http::StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Reply {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
-    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }
 

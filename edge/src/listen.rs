@@ -68,22 +68,27 @@ impl Acceptor {
         Ok(Self { listener: TcpListener::from_std(listener)?, permits, metrics })
     }
 
-    /// Hands every connection to `serve`, in a task of its own, until `stop`.
+    /// Hands every connection to `serve`, in a task of its own, until `stop`; then those that the kernel has already
+    /// taken for us, whose peers believe that they are being served.
     pub async fn serve_each<S, F>(self, tasks: TaskTracker, stop: CancellationToken, serve: S)
     where
         S: Fn(Accepted) -> F,
         F: Future<Output = ()> + Send + 'static,
     {
-        loop {
-            let (accepted, permit) = tokio::select! {
-                next = self.next() => next,
-                () = stop.cancelled() => return,
-            };
+        let spawn = |(accepted, permit)| {
             let served = serve(accepted);
             tasks.spawn(async move {
                 served.await;
                 drop(permit);
             });
+        };
+        while let Some(next) = stop.run_until_cancelled(self.next()).await {
+            spawn(next);
+        }
+        // Not tokio's listener: it knows only of connections that the runtime has already been told of.
+        let Ok(listener) = self.listener.into_std() else { return };
+        for next in std::iter::from_fn(|| waiting(&listener, &self.permits)).take(BACKLOG.unsigned_abs() as usize) {
+            spawn(next);
         }
     }
 
@@ -104,6 +109,18 @@ impl Acceptor {
             }
         }
     }
+}
+
+/// A connection of the kernel's queue, if there is one and room for it.
+fn waiting(
+    listener: &std::net::TcpListener,
+    permits: &Arc<Semaphore>,
+) -> Option<(Accepted, Option<OwnedSemaphorePermit>)> {
+    let permit = permits.clone().try_acquire_owned().ok()?;
+    let (tcp, from) = listener.accept().ok()?;
+    tcp.set_nonblocking(true).ok()?;
+    let tcp = tokio::net::TcpStream::from_std(tcp).ok()?;
+    Some((Accepted { tcp, from }, Some(permit)))
 }
 
 fn is_peers_fault(error: &io::Error) -> bool {

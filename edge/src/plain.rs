@@ -3,7 +3,7 @@
 //! A challenge path looks only at orders in flight, for the host that it was asked on: an unknown token costs one look
 //! at a map in memory, no question and no storage.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use certs::Challenges;
 use http::{HeaderMap, Request, Response, StatusCode, header};
@@ -17,7 +17,7 @@ use crate::{
         answer::{self, Fault},
         host, redirect,
     },
-    http_server::{self, Reply},
+    http_server::{self, Reply, Stop},
     listen::Acceptor,
     metrics::Metrics,
     serve::Accepted,
@@ -32,6 +32,8 @@ pub struct Plain {
     pub challenges: Arc<Challenges>,
     /// Port of the first HTTPS listener: where a visitor that named a port is sent to.
     pub https_port: u16,
+    /// How long a connection may still bring a request once the process drains.
+    pub drain_wait: Duration,
     /// Counters.
     pub metrics: Metrics,
 }
@@ -43,6 +45,7 @@ impl Plain {
             let (plain, stop) = (self.clone(), stop.clone());
             async move {
                 let answer = |request, _| std::future::ready(plain.answer(&request));
+                let stop = Stop { token: stop, wait: plain.drain_wait };
                 http_server::serve(accepted.tcp, accepted.from, stop, answer).await;
             }
         };

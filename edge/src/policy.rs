@@ -38,6 +38,8 @@ pub struct LineLimits {
     pub write_timeout: Duration,
     /// Longest idle time between requests of a connection.
     pub keepalive_timeout: Duration,
+    /// How long a connection without a request in flight may bring one once the process drains.
+    pub drain_wait: Duration,
     /// Largest request head, in bytes of names and values.
     pub request_header_bytes: usize,
 }

@@ -3,6 +3,7 @@
 //! [`Proxy`] owns the one `HttpProxy` of the process. Its hooks (`hooks`) are thin adapters to the plain
 //! functions of [`crate::http`] and to [`crate::origin`].
 
+mod drain;
 mod fault;
 mod head;
 mod hooks;
@@ -12,7 +13,7 @@ use std::{path::Path, sync::Arc};
 
 use clock::SharedClock;
 use pingora_core::{
-    apps::{HttpServerApp, HttpServerOptions, ServerApp},
+    apps::{HttpServerOptions, ServerApp},
     protocols::http::v2::server::default_h2_options,
     server::configuration::ServerConf,
 };
@@ -20,6 +21,9 @@ use pingora_proxy::HttpProxy;
 use tokio::sync::watch;
 
 use crate::{access_log::AccessLog, connection::Connection, metrics::Metrics, proxy::hooks::Hooks, secure::Secured};
+
+use drain::Drain;
+pub(crate) use drain::Turns;
 
 /// Tries to reach an origin for one request; each goes to the next address.
 pub(crate) const MAX_ATTEMPTS: usize = 3;
@@ -47,7 +51,9 @@ pub struct ProxySettings<'a> {
 #[derive(Clone)]
 pub struct Proxy {
     inner: Arc<HttpProxy<Hooks>>,
-    stopping: Arc<watch::Sender<bool>>,
+    drain: Drain,
+    /// Never says anything: what HTTP/1 connections listen to.
+    quiet: watch::Receiver<bool>,
     metrics: Metrics,
 }
 
@@ -61,13 +67,15 @@ impl Proxy {
             ca_file: settings.origin_ca_root.map(|path| path.display().to_string()),
             ..ServerConf::default()
         };
-        let mut inner = HttpProxy::new(Hooks::new(log, metrics.clone(), clock), Arc::new(conf));
+        let drain = Drain::new();
+        let hooks = Hooks::new(log, metrics.clone(), clock, drain.clone());
+        let mut inner = HttpProxy::new(hooks, Arc::new(conf));
         inner.handle_init_modules();
         inner.h2_options = Some(h2_options(settings));
         let mut options = HttpServerOptions::default();
         options.h2_idle_timeout = Some(settings.keepalive_timeout);
         inner.server_options = Some(options);
-        Self { inner: Arc::new(inner), stopping: Arc::new(watch::Sender::new(false)), metrics }
+        Self { inner: Arc::new(inner), drain, quiet: watch::channel(false).1, metrics }
     }
 
     /// Serves a connection's requests until it closes.
@@ -76,14 +84,23 @@ impl Proxy {
             return;
         };
         let _open = self.metrics.connection_open();
-        let stopping = self.stopping.subscribe();
-        self.inner.process_new(Box::new(connection), &stopping).await;
+        let (visit, h2) = (connection.visit().clone(), connection.is_h2());
+        let (turns, wait) = (&visit.turns, visit.policy.limits.drain_wait);
+        // Pingora's own way to stop closes connections whose request is on the way; `drain` tells what is done instead.
+        if h2 {
+            let (away, stopping) = watch::channel(false);
+            let go_away = || {
+                away.send_replace(true);
+            };
+            self.drain.serve_h2(self.inner.process_new(Box::new(connection), &stopping), turns, wait, go_away).await;
+        } else {
+            self.drain.serve_h1(self.inner.process_new(Box::new(connection), &self.quiet), turns, wait).await;
+        }
     }
 
-    /// Lets requests in flight end and takes no new ones: HTTP/2 connections get GOAWAY, idle ones are closed.
-    pub async fn stop(&self) {
-        self.stopping.send_replace(true);
-        self.inner.http_cleanup().await;
+    /// Begins to drain: requests in flight or on the way are served, and then each connection is closed.
+    pub fn stop(&self) {
+        self.drain.begin();
     }
 }
 

@@ -121,6 +121,7 @@ fn policy(config: &EdgeConfig, gate: Gate, origin: Option<Origin>, tls: Arc<rust
             read_timeout: limits.read_timeout,
             write_timeout: limits.write_timeout,
             keepalive_timeout: limits.keepalive_timeout,
+            drain_wait: limits.drain_wait,
             request_header_bytes: usize::try_from(limits.request_header_bytes).unwrap_or(usize::MAX),
         },
         tls,

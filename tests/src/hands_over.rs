@@ -1,9 +1,25 @@
 //! Stopping and upgrading without a failed request.
 
-use std::time::Duration;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use http::StatusCode;
-use test_support::{Kind, client::http as client_http, wait};
+use http::{StatusCode, header::CONNECTION};
+use test_support::{
+    Kind,
+    client::{
+        TlsClient,
+        http::{self as client_http, Http, HttpError},
+    },
+    wait,
+};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::stack::{Issuing, Proxying};
 
@@ -42,33 +58,94 @@ async fn idle_connections_do_not_hold_up_a_stop() {
 }
 
 #[tokio::test]
-async fn an_upgrade_hands_over_the_sockets_without_a_failed_request() {
+async fn upgrades_under_load_fail_no_request() {
     let mut stack = Proxying::start().await;
-    let client = stack.client().without_resumption();
-    let address = stack.edge.https();
     assert_eq!(stack.get("up.test", "/").await.unwrap().status(), StatusCode::OK);
-    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let traffic = tokio::spawn({
-        let (client, stop) = (client.clone(), stop.clone());
-        async move {
-            let mut requests = 0;
-            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                let response = client.get(address, "up.test", "/").await;
-                assert_eq!(response.expect("no request fails").status(), StatusCode::OK);
-                requests += 1;
-            }
-            requests
-        }
-    });
-    let old = stack.edge.upgrade().await;
-    let ended = wait::until("the old process ends", async || old.exited()).await;
-    assert!(ended.success());
-    for _ in 0..20 {
-        assert_eq!(stack.get("up.test", "/").await.unwrap().status(), StatusCode::OK);
+    let load = Load::on(&stack);
+    for _ in 0..3 {
+        let before = load.answered();
+        let old = stack.edge.upgrade().await;
+        let ended = wait::until("the old process ends", async || old.exited()).await;
+        assert!(ended.success());
+        load.until_answered(before + 500).await;
     }
-    stop.store(true, std::sync::atomic::Ordering::Relaxed);
-    let requests = traffic.await.unwrap();
-    assert!(requests > 10, "{requests}");
+    assert!(load.stop().await >= 1500);
+}
+
+/// Visitors of every kind, each sending one request after the other.
+struct Load {
+    answered: Arc<AtomicUsize>,
+    stop: CancellationToken,
+    visitors: JoinSet<()>,
+}
+
+#[derive(Clone, Copy)]
+enum Habit {
+    /// A connection for each request.
+    Fresh,
+    /// Connections are kept until the edge says that they end.
+    Kept,
+}
+
+impl Load {
+    fn on(stack: &Proxying) -> Self {
+        let load = Self { answered: Arc::default(), stop: CancellationToken::new(), visitors: JoinSet::new() };
+        let kinds = [("http/1.1", Habit::Fresh), ("h2", Habit::Fresh), ("http/1.1", Habit::Kept), ("h2", Habit::Kept)];
+        let Self { answered, stop, mut visitors } = load;
+        for (alpn, habit) in kinds.into_iter().cycle().take(8) {
+            let visitor = Visitor { client: stack.client().alpn(&[alpn]), edge: stack.edge.https(), habit };
+            visitors.spawn(visitor.visit_until(stop.clone(), answered.clone()));
+        }
+        Self { answered, stop, visitors }
+    }
+
+    fn answered(&self) -> usize {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    async fn until_answered(&self, count: usize) {
+        wait::until(&format!("{count} requests are answered"), async || (self.answered() >= count).then_some(())).await;
+    }
+
+    /// Ends the load; any request that failed fails here.
+    async fn stop(self) -> usize {
+        self.stop.cancel();
+        self.visitors.join_all().await;
+        self.answered.load(Ordering::Relaxed)
+    }
+}
+
+struct Visitor {
+    client: TlsClient,
+    edge: SocketAddr,
+    habit: Habit,
+}
+
+impl Visitor {
+    async fn visit_until(self, stop: CancellationToken, answered: Arc<AtomicUsize>) {
+        let mut kept = None;
+        while !stop.is_cancelled() {
+            let mut http = match kept.take() {
+                Some(http) => http,
+                None => self.connect().await,
+            };
+            let response = match http.get("up.test", "/").await {
+                Ok(response) => response,
+                // HTTP/2's GOAWAY came before the request was sent (RFC 9113 section 6.8): no request failed.
+                Err(HttpError::Http(error)) if http.is_h2() && (error.is_canceled() || error.is_closed()) => continue,
+                Err(error) => panic!("a request failed: {error:?}"),
+            };
+            assert_eq!(response.status(), StatusCode::OK);
+            answered.fetch_add(1, Ordering::Relaxed);
+            let last = response.headers().get(CONNECTION).is_some_and(|value| value == "close");
+            kept = matches!(self.habit, Habit::Kept).then_some(http).filter(|_| !last);
+        }
+    }
+
+    async fn connect(&self) -> Http {
+        let visit = self.client.visit(self.edge, "up.test").await.expect("no handshake fails");
+        visit.http().await.expect("no connection fails")
+    }
 }
 
 #[tokio::test]

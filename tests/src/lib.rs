@@ -11,6 +11,8 @@ mod answers_for_broken_origins;
 #[cfg(test)]
 mod asks_before_it_issues;
 #[cfg(test)]
+mod drains;
+#[cfg(test)]
 mod hands_over;
 #[cfg(test)]
 mod is_operated;

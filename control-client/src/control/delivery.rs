@@ -91,37 +91,45 @@ pub(super) fn start(
 impl Delivery {
     /// Stores and sends until `stop` ends; then stores what has been reported so far.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { mut queue, desk } = self;
-        let stop = pin!(stop);
+        let Self { queue, desk } = self;
+        // Only sending is given up midway: what is on its way to the disk is waited for.
         tokio::select! {
-            () = desk.work(&mut queue) => {}
-            () = stop => {}
+            () = desk.store(queue, stop) => {}
+            () = desk.send() => {}
         }
-        queue.close();
-        desk.store(&mut queue).await;
     }
 }
 
 impl Desk {
-    /// Stores and sends, for ever: without reporters there may still be reports.
-    async fn work(&self, queue: &mut mpsc::Receiver<CertificateReport>) {
-        tokio::join!(self.store(queue), self.send());
+    /// From memory to disk, until `stop` ends and nothing is left in memory.
+    async fn store(&self, mut queue: mpsc::Receiver<CertificateReport>, stop: impl Future<Output = ()>) {
+        let mut stop = pin!(stop);
+        let mut reports = Vec::new();
+        loop {
+            let taken = tokio::select! {
+                taken = queue.recv_many(&mut reports, QUEUE) => taken,
+                () = &mut stop => break,
+            };
+            match taken {
+                // Without reporters there may still be reports to send.
+                0 => return stop.await,
+                _ => self.spool(std::mem::take(&mut reports)).await,
+            }
+        }
+        queue.close();
+        while queue.recv_many(&mut reports, QUEUE).await > 0 {
+            self.spool(std::mem::take(&mut reports)).await;
+        }
     }
 
-    /// From memory to disk, until every reporter is gone. May be dropped at any await but then loses nothing that it
-    /// has not yet taken.
-    async fn store(&self, queue: &mut mpsc::Receiver<CertificateReport>) {
-        let mut reports = Vec::new();
-        while queue.recv_many(&mut reports, QUEUE).await > 0 {
-            let taken = std::mem::take(&mut reports);
-            let count = taken.len();
-            match self.spooling(move |spool| spool.push(&taken)).await {
-                Ok(0) => {}
-                Ok(left) => self.metrics.reports.lost("limit", left),
-                Err(error) => self.lost("disk", count, &error),
-            }
-            self.more.notify_one();
+    async fn spool(&self, reports: Vec<CertificateReport>) {
+        let count = reports.len();
+        match self.spooling(move |spool| spool.push(&reports)).await {
+            Ok(0) => {}
+            Ok(left) => self.metrics.reports.lost("limit", left),
+            Err(error) => self.lost("disk", count, &error),
         }
+        self.more.notify_one();
     }
 
     /// From disk to the control plane, for ever.

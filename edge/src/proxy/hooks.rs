@@ -16,7 +16,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use tokio::time::Instant;
 
-use super::{MAX_ATTEMPTS, fault, head, log};
+use super::{MAX_ATTEMPTS, drain::Drain, fault, head, log};
 use crate::{
     access_log::AccessLog,
     connection::{Visit, visit_of},
@@ -37,6 +37,7 @@ pub(crate) struct Hooks {
     pub(super) log: AccessLog,
     pub(super) metrics: Metrics,
     pub(super) clock: SharedClock,
+    drain: Drain,
 }
 
 /// What is known of one request.
@@ -59,8 +60,15 @@ enum Route {
 }
 
 impl Hooks {
-    pub(super) fn new(log: AccessLog, metrics: Metrics, clock: SharedClock) -> Self {
-        Self { log, metrics, clock }
+    pub(super) fn new(log: AccessLog, metrics: Metrics, clock: SharedClock, drain: Drain) -> Self {
+        Self { log, metrics, clock, drain }
+    }
+
+    /// The response that is written next says `Connection: close` when the process drains.
+    fn announce_drain(&self, session: &mut Session) {
+        if self.drain.is_on() {
+            session.set_keepalive(None);
+        }
     }
 
     /// The site of a request, or the edge's own answer.
@@ -126,6 +134,7 @@ impl ProxyHttp for Hooks {
 
     async fn early_request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<()> {
         let visit = visit_of(session.digest()).ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
+        visit.turns.next();
         ctx.exchange = exchange_of(session);
         let limits = &visit.policy.limits;
         session.set_keepalive(Some(limits.keepalive_timeout.as_secs().max(1)));
@@ -143,6 +152,7 @@ impl ProxyHttp for Hooks {
         let visit = ctx.visit.clone().ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
         let fault = match self.route(session.req_header(), &visit).await {
             Route::Answer(answer) => {
+                self.announce_drain(session);
                 send(session, answer).await?;
                 return Ok(true);
             }
@@ -157,6 +167,7 @@ impl ProxyHttp for Hooks {
         };
         ctx.fault = Some(fault);
         let rendered = render(fault, session);
+        self.announce_drain(session);
         send(session, rendered).await?;
         Ok(true)
     }
@@ -205,6 +216,11 @@ impl ProxyHttp for Hooks {
         Ok(())
     }
 
+    async fn response_filter(&self, session: &mut Session, _: &mut ResponseHeader, _: &mut Context) -> Result<()> {
+        self.announce_drain(session);
+        Ok(())
+    }
+
     /// No byte of the request was sent, so the next address may be tried.
     fn fail_to_connect(
         &self,
@@ -247,6 +263,9 @@ impl ProxyHttp for Hooks {
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
         log::finish(self, session, error, ctx);
+        if let Some(visit) = &ctx.visit {
+            visit.turns.next();
+        }
     }
 
     /// The access log tells of every request; Pingora's line per failure would let strangers fill a disk.

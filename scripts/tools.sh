@@ -4,7 +4,7 @@
 #   scripts/tools.sh [build|test|pebble|bench|all]...      (default: build test)
 #
 #   build    C compiler, cmake                             (aws-lc and zlib-ng are compiled)
-#   test     curl, openssl, cargo-nextest, PostgreSQL, Pebble
+#   test     curl, openssl, setpriv, cargo-nextest, PostgreSQL, Pebble
 #   pebble   Pebble 2.6 with its DNS test server, unpacked into the cache folder; needs no root
 #   bench    debootstrap                                   (peers are measured in a chroot)
 #
@@ -64,6 +64,7 @@ build_tools() {
 test_tools() {
     need curl curl ca-certificates
     need openssl openssl
+    need setpriv util-linux
     install_missing
     if ! have cargo-nextest; then
         have cargo || fail "missing: a Rust toolchain (rust-toolchain.toml says which)"

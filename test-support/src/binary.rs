@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, process::Command};
 
+use crate::daemon;
+
 /// A binary of this repository.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Binary {
@@ -41,7 +43,7 @@ impl Binary {
 
 /// A command for a binary of ours, without the settings of the caller's own environment: they would win over the file.
 pub(crate) fn command(binary: Binary, foreign: impl Fn(&str) -> bool) -> Command {
-    let mut command = Command::new(binary.find());
+    let mut command = daemon::command(binary.find());
     for (key, _) in std::env::vars_os() {
         if key.to_str().is_some_and(&foreign) {
             command.env_remove(key);

@@ -1,6 +1,9 @@
 //! [`Daemon`]: a child process that never outlives its owner and whose output is kept.
+//!
+//! Its `Drop` kills it; the kernel does when the owner dies without one, such as by SIGKILL ([`command`]).
 
 use std::{
+    ffi::OsStr,
     fs::File,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -23,6 +26,14 @@ pub(crate) struct Daemon {
     log: PathBuf,
     child: Mutex<Child>,
     shown: AtomicBool,
+}
+
+/// A command for `program` that is killed when the thread that starts it ends (`PR_SET_PDEATHSIG`): a test that is
+/// killed leaves no server behind. `setpriv` (util-linux) sets that and becomes the program, under the same id.
+pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command
 }
 
 impl Daemon {

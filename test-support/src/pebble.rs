@@ -3,14 +3,19 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    process::{Command, ExitStatus},
+    process::ExitStatus,
     time::Duration,
 };
 
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::{Ca, Dns, Loopback, client::http, daemon::Daemon, wait};
+use crate::{
+    Ca, Dns, Loopback,
+    client::http,
+    daemon::{self, Daemon},
+    wait,
+};
 
 const ACME_PORT: u16 = 14000;
 const MANAGEMENT_PORT: u16 = 15000;
@@ -166,7 +171,7 @@ fn write_files(directory: &Path, host: &Loopback, options: &PebbleOptions) -> St
 }
 
 fn start_dns(host: &Loopback, options: &PebbleOptions, directory: &Path) -> Daemon {
-    let mut command = Command::new(binary("pebble-challtestsrv"));
+    let mut command = daemon::command(binary("pebble-challtestsrv"));
     command
         .args(["-dns01", &host.at(DNS_PORT).to_string()])
         .args(["-management", &host.at(DNS_MANAGEMENT_PORT).to_string()])
@@ -176,7 +181,7 @@ fn start_dns(host: &Loopback, options: &PebbleOptions, directory: &Path) -> Daem
 }
 
 fn start_pebble(host: &Loopback, options: &PebbleOptions, directory: &Path) -> Daemon {
-    let mut command = Command::new(binary("pebble"));
+    let mut command = daemon::command(binary("pebble"));
     command
         .arg("-config")
         .arg(directory.join("pebble.json"))

@@ -11,7 +11,10 @@ use std::{
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
-use crate::{Loopback, daemon::Daemon};
+use crate::{
+    Loopback,
+    daemon::{self, Daemon},
+};
 
 const PORT: u16 = 5432;
 const SUPERUSER: &str = "namegate";
@@ -120,7 +123,7 @@ impl Postgres {
     }
 
     fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(find(program));
+        let mut command = daemon::command(find(program));
         command.current_dir(self.directory.path());
         if let Some((uid, gid)) = self.owner {
             command.uid(uid).gid(gid);

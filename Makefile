@@ -9,11 +9,11 @@ TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-dev: ## the whole product in this terminal: local CA, demo SaaS, edge; prints the curl to type
+dev: ## the whole product in this terminal: control plane, edge, demo SaaS, local CA and DNS; prints what to type
 	@scripts/tools.sh build pebble
 	@echo "building (some minutes the first time)"
-	@$(CARGO) build --quiet --package edge --package demo --bins
-	@exec $(TARGET)/debug/dev
+	@$(CARGO) build --quiet --package control-plane --package edge --package demo --bins
+	@exec $(TARGET)/debug/dev $(if $(EDGE_ONLY),--edge-only)
 
 test: tools ## all tests
 	@$(CARGO) build --workspace --bins --tests

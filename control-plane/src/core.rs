@@ -43,7 +43,7 @@ pub use applications::{Application, ApplicationPatch, NewApplication};
 pub use certificates::Certificate;
 pub use checking::{ChallengeSight, Checked, Inquiry, Looker, RecordSight, RoutingSight};
 pub use claim::{Claim, Proof, Record};
-pub use connections::{Connection, ConnectionFilter, ConnectionPatch, FacetQuery, NewConnection};
+pub use connections::{ChallengeForm, Connection, ConnectionFilter, ConnectionPatch, FacetQuery, NewConnection};
 pub use deliveries::{Delivery, DeliveryAttempt, DeliveryStatus, DueDelivery};
 pub use endpoints::{NewEndpoint, WebhookEndpoint};
 pub use error::CoreError;

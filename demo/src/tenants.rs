@@ -13,7 +13,7 @@ pub struct Tenant {
     pub colour: &'static str,
 }
 
-/// All customers. Any other name is refused.
+/// The customers that it has from the start.
 pub const TENANTS: [Tenant; 5] = [
     Tenant {
         hostname: "shop.customer.test",

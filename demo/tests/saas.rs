@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "clippy knows only functions marked as tests; their fixtures are tests too")]
 
-use demo::TENANTS;
+use demo::{Saas, TENANTS};
 use serde_json::Value;
 use test_support::{
     Loopback,
@@ -10,18 +10,18 @@ use test_support::{
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 
-struct Saas {
+struct Running {
     address: std::net::SocketAddr,
     task: JoinHandle<std::io::Result<()>>,
     _host: Loopback,
 }
 
-impl Saas {
+impl Running {
     async fn start() -> Self {
         let host = Loopback::take();
         let listener = TcpListener::bind(host.at(0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        Self { address, task: tokio::spawn(demo::serve(listener)), _host: host }
+        Self { address, task: tokio::spawn(Saas::new(address, None).serve(listener)), _host: host }
     }
 
     async fn get(&self, path: &str) -> (u16, String) {
@@ -38,7 +38,7 @@ impl Saas {
     }
 }
 
-impl Drop for Saas {
+impl Drop for Running {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -46,7 +46,7 @@ impl Drop for Saas {
 
 #[tokio::test]
 async fn every_tenant_is_allowed_and_nobody_else() {
-    let saas = Saas::start().await;
+    let saas = Running::start().await;
     for tenant in TENANTS {
         let (status, body) = saas.get(&format!("/ask?domain={}", tenant.hostname)).await;
         let answer: Value = serde_json::from_str(&body).unwrap();
@@ -60,10 +60,19 @@ async fn every_tenant_is_allowed_and_nobody_else() {
 
 #[tokio::test]
 async fn a_page_shows_the_tenant_that_was_visited_and_escapes_the_rest() {
-    let saas = Saas::start().await;
+    let saas = Running::start().await;
     let (status, page) = saas.visit("Shop.Customer.test:8443", "/a?b=%3Cscript%3E&c='").await;
     assert!(status == 200 && page.contains("<h1>Otter &amp; Oak</h1>"), "{page}");
     assert!(page.contains("GET /a?b=%3Cscript%3E&amp;c='"), "{page}");
     let (status, page) = saas.visit("<b>", "/").await;
-    assert!(status == 404 && page.contains("&lt;b&gt;"), "{page}");
+    assert!(status == 200 && page.contains("<td>&lt;b&gt;</td>"), "what the edge lets through is a customer: {page}");
+}
+
+#[tokio::test]
+async fn without_an_edge_it_shows_its_own_page() {
+    let saas = Running::start().await;
+    let (status, page) = saas.get("/").await;
+    assert!(status == 200 && page.contains("shop.customer.test") && page.contains("None yet."), "{page}");
+    assert_eq!(saas.get("/elsewhere").await.0, 404);
+    assert_eq!(saas.get("/webhooks").await, (200, "[]".to_owned()));
 }

@@ -39,7 +39,7 @@ impl ControlProcess {
     /// The key that development mode seeds.
     pub const DEMO_KEY: &'static str = "sk_test_demo";
     /// What edges authenticate with.
-    pub const EDGE_TOKEN: &'static str = "edge-token-of-tests";
+    pub const EDGE_TOKEN: &'static str = "edge-token-of-this-machine";
 
     /// Writes the configuration, starts the binary and waits until `/readyz` says 200.
     pub async fn start(options: ControlOptions) -> Self {

@@ -16,8 +16,19 @@ pub struct Dns {
 }
 
 impl Dns {
-    pub(crate) fn new(address: SocketAddr, management: SocketAddr) -> Self {
+    /// A server that runs already.
+    pub fn at(address: SocketAddr, management: SocketAddr) -> Self {
         Self { address, management }
+    }
+
+    /// Where its records are changed.
+    pub fn management(&self) -> SocketAddr {
+        self.management
+    }
+
+    /// Whether it answers at all.
+    pub async fn is_up(&self) -> bool {
+        http::post(&format!("http://{}/dns-request-history", self.management), "{}").await.is_ok()
     }
 
     /// Where it answers, over UDP and TCP.

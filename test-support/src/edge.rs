@@ -119,17 +119,17 @@ impl EdgeProcess {
 
     /// The plain HTTP listener.
     pub fn http(&self) -> SocketAddr {
-        SocketAddr::from((self.options.address(), self.options.http_port))
+        SocketAddr::from((self.options.address, self.options.http_port))
     }
 
     /// The HTTPS listener.
     pub fn https(&self) -> SocketAddr {
-        SocketAddr::from((self.options.address(), self.options.https_port))
+        SocketAddr::from((self.options.address, self.options.https_port))
     }
 
     /// The admin listener.
     pub fn admin(&self) -> SocketAddr {
-        SocketAddr::from((self.options.address(), self.options.admin_port))
+        SocketAddr::from((self.options.address, self.options.admin_port))
     }
 
     /// One visit over HTTP/1.1 by this client: handshake and `GET`.

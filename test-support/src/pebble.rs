@@ -85,7 +85,7 @@ impl Pebble {
         let listener_root = write_files(directory.path(), host, &options);
         let dns_server = start_dns(host, &options, directory.path());
         let pebble = start_pebble(host, &options, directory.path());
-        let dns = Dns::new(host.at(DNS_PORT), host.at(DNS_MANAGEMENT_PORT));
+        let dns = Dns::at(host.at(DNS_PORT), host.at(DNS_MANAGEMENT_PORT));
         dns_server.listening(host.at(DNS_MANAGEMENT_PORT)).await;
         dns_server.listening(host.at(DNS_PORT)).await;
         pebble.listening(host.at(ACME_PORT)).await;

@@ -16,10 +16,6 @@ use super::{
 };
 use crate::db::{self, Session, attempts::Attempt};
 
-/// The label before the hostname at which the challenge stands.
-const CHALLENGE_LABEL: &str = "_customdomain-challenge";
-/// What the challenge's value begins with.
-const CHALLENGE_PREFIX: &str = "cd-verify-";
 /// Random characters of a challenge: 190 bits.
 const CHALLENGE_LEN: usize = 32;
 /// Longest batch id.
@@ -40,6 +36,21 @@ pub struct Connection {
     pub attempts: Vec<Attempt>,
 }
 
+/// How a surface writes the challenge that shows ownership.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChallengeForm {
+    /// The label before the hostname at which it stands.
+    pub label: &'static str,
+    /// What its value begins with.
+    pub prefix: &'static str,
+}
+
+impl Default for ChallengeForm {
+    fn default() -> Self {
+        Self { label: "_namegate-challenge", prefix: "namegate-" }
+    }
+}
+
 /// What a new connection is made of.
 #[derive(Debug, Clone, Default)]
 pub struct NewConnection {
@@ -57,6 +68,8 @@ pub struct NewConnection {
     pub keep_host: Option<bool>,
     /// Ask for a challenge although another account has the name.
     pub takeover: bool,
+    /// The surface's form of the challenge.
+    pub challenge: ChallengeForm,
 }
 
 /// What shall be changed of a connection; `None` leaves it.
@@ -127,11 +140,12 @@ impl Core {
         self.refuse_conflict(tx, caller, &name.hostname, new.takeover).await?;
         self.reserve(tx, &caller.account_id, UsageKind::Connect).await?;
         let keep_host = Flag(new.keep_host.unwrap_or(application.default_keep_host.0));
+        let form = new.challenge;
         let claim = self.new_claim(caller, &name, new, keep_host);
         let now = claim.created_at;
         let claim = self.save(tx, Change { before: None, after: claim, events: Vec::new() }, now).await?;
         db::records::insert_all(tx, &claim.id, &records).await?;
-        db::proofs::insert(tx, &claim.id, &challenge(&claim.hostname)).await?;
+        db::proofs::insert(tx, &claim.id, &challenge(&claim.hostname, form)).await?;
         audit::note(tx, &caller.account_id, &caller.actor, "connection.create", &claim.id, now).await?;
         self.load(tx, claim).await
     }
@@ -335,11 +349,11 @@ async fn own_claim(session: &mut Session, caller: &Caller, id: &str) -> Result<C
     mine.ok_or(CoreError::NotFound { what: "connection" })
 }
 
-fn challenge(hostname: &Hostname) -> Proof {
+fn challenge(hostname: &Hostname, form: ChallengeForm) -> Proof {
     Proof {
         kind: ProofKind::Txt,
-        name: format!("{CHALLENGE_LABEL}.{hostname}"),
-        expected: format!("{CHALLENGE_PREFIX}{}", random_base62(CHALLENGE_LEN)),
+        name: format!("{}.{hostname}", form.label),
+        expected: format!("{}{}", form.prefix, random_base62(CHALLENGE_LEN)),
         observed: None,
         first_ok_at: None,
         last_ok_at: None,

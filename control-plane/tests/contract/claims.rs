@@ -153,7 +153,7 @@ fn a_wrong_challenge_says_what_was_seen_and_what_to_write() {
         let reason = looked.reason().unwrap();
         assert_eq!(reason.code, "challenge_wrong");
         let fix = reason.fix.as_ref().unwrap();
-        assert_eq!(fix.host, "_customdomain-challenge.shop.customer.com");
+        assert_eq!(fix.host, "_namegate-challenge.shop.customer.com");
         assert_eq!(fix.expected.as_deref(), made.challenge().map(|proof| proof.expected.as_str()));
         assert_eq!(fix.seen, ["cd-verify-old"]);
         assert_eq!(looked.attempts.len(), 1);

@@ -7,12 +7,14 @@ use std::{
 
 use toml::{Table, Value};
 
-use crate::{AcmeProxy, FakeGate, Loopback, Origin, Pebble, toml_text::merge};
+use crate::{AcmeProxy, ControlProcess, FakeGate, Loopback, Origin, Pebble, toml_text::merge};
 
 /// How an [`EdgeProcess`](super::EdgeProcess) is configured. What is not given is left to the edge's defaults.
 #[derive(Debug, Clone)]
 pub struct EdgeOptions {
-    host: Option<Loopback>,
+    // Keeps the address while the options live.
+    _host: Option<Loopback>,
+    pub(super) address: Ipv4Addr,
     pub(super) env: Vec<(String, String)>,
     pub(super) folder: Option<PathBuf>,
     pub(super) storage: Option<PathBuf>,
@@ -25,13 +27,14 @@ pub struct EdgeOptions {
 impl EdgeOptions {
     /// Listens on this address: HTTP on 8000 and HTTPS on 8443, where [`Pebble`] validates, the admin on 2020.
     pub fn on(host: &Loopback) -> Self {
-        Self { host: Some(host.clone()), ..Self::on_localhost() }
+        Self { _host: Some(host.clone()), ..Self::on_localhost().address(host.ip()) }
     }
 
     /// Listens on 127.0.0.1, with the same ports: for people, not for tests.
     pub fn on_localhost() -> Self {
         let base = Self {
-            host: None,
+            _host: None,
+            address: Ipv4Addr::LOCALHOST,
             env: Vec::new(),
             folder: None,
             storage: None,
@@ -44,6 +47,12 @@ impl EdgeOptions {
         base.set("[proxy]\nallow_private_origins = true")
     }
 
+    /// Listens on this address.
+    #[must_use]
+    pub fn address(self, address: Ipv4Addr) -> Self {
+        Self { address, ..self }
+    }
+
     /// Asks this gate.
     #[must_use]
     pub fn gate(self, gate: &FakeGate) -> Self {
@@ -54,6 +63,14 @@ impl EdgeOptions {
     #[must_use]
     pub fn ask_url(mut self, url: &str) -> Self {
         self.put("ask", "url", url.into());
+        self
+    }
+
+    /// Follows this control plane, and asks it about other names.
+    #[must_use]
+    pub fn control(mut self, control: &ControlProcess) -> Self {
+        self.put("control", "url", control.url().into());
+        self.put("control", "token_file", control.token_file().display().to_string().into());
         self
     }
 
@@ -137,13 +154,9 @@ impl EdgeOptions {
         self
     }
 
-    pub(super) fn address(&self) -> Ipv4Addr {
-        self.host.as_ref().map_or(Ipv4Addr::LOCALHOST, Loopback::ip)
-    }
-
     /// The whole file. Settings of [`set`](Self::set) win over what the harness would write.
     pub(super) fn to_toml(&self, storage: &Path) -> String {
-        let ip = self.address();
+        let ip = self.address;
         let mut all: Table = toml::toml! {
             [log]
             access = "json"

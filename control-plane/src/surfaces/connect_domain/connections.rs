@@ -25,10 +25,13 @@ use super::{
 use crate::{
     checks::Look,
     core::{
-        Caller, Connection, ConnectionFilter, ConnectionPatch, CoreError, DesiredRecord, Lifecycle, Looker,
-        NewConnection, Ownership, Reason, ReasonCode, Scope, SetupType,
+        Caller, ChallengeForm, Connection, ConnectionFilter, ConnectionPatch, CoreError, DesiredRecord, Lifecycle,
+        Looker, NewConnection, Ownership, Reason, ReasonCode, Scope, SetupType,
     },
 };
+
+/// This API's own.
+const CHALLENGE: ChallengeForm = ChallengeForm { label: "_customdomain-challenge", prefix: "cd-verify-" };
 
 /// A new connection.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -90,6 +93,7 @@ pub(crate) async fn create(
         origin: wish.origin,
         keep_host: wish.keep_host,
         takeover: wish.takeover,
+        challenge: CHALLENGE,
     };
     let mut tx = state.core.begin().await?;
     match state.core.create_connection(&mut tx, &caller, new).await {

@@ -1,25 +1,55 @@
-//! `make dev`: a local CA with its DNS, the demo SaaS and the edge, in one terminal.
+//! `make dev`: control plane, edge, demo SaaS, a local CA and its DNS, in one terminal.
 //!
 //! Everything listens on loopback and keeps its state in `.dev/`, which is emptied at each start: Pebble forgets its
-//! root when it ends, so certificates of an earlier run are worth nothing.
+//! root when it ends, so certificates of an earlier run are worth nothing. With `DATABASE_URL` the rows are in
+//! PostgreSQL, where they stay; the keys that seal secrets in them stay in `.dev/` too.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this program talks to a person at a terminal")]
 
+mod api;
+mod dns;
+mod folder;
 mod ports;
+mod seed;
 mod stack;
+mod summary;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
+use dns::DnsCommand;
 use ports::Ports;
 use stack::Stack;
+
+/// Starts the whole product on loopback: control plane, edge, demo SaaS, ACME CA, DNS.
+#[derive(Parser)]
+struct Arguments {
+    #[command(flatten)]
+    ports: Ports,
+    /// Start no control plane: the edge asks the demo SaaS.
+    #[arg(long)]
+    edge_only: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Plays the customer at their DNS provider, on the local DNS server of a running stack
+    Dns(DnsCommand),
+}
 
 // One thread, so that nothing outlives `main`.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match run(Ports::parse()).await {
+    let arguments = Arguments::parse();
+    let ended = match arguments.command {
+        Some(Command::Dns(command)) => command.run().await,
+        None => Box::pin(run(arguments.ports, arguments.edge_only)).await,
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("\ndev: {error:#}");
@@ -28,10 +58,10 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(ports: Ports) -> anyhow::Result<()> {
-    ports.check()?;
+async fn run(ports: Ports, edge_only: bool) -> anyhow::Result<()> {
+    ports.check(edge_only)?;
     let work = async {
-        let mut stack = Box::pin(Stack::start(&ports)).await?;
+        let mut stack = Box::pin(Stack::start(&ports, edge_only)).await?;
         println!("{}", stack.summary());
         stack.watch().await
     };

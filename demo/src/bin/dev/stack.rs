@@ -1,43 +1,65 @@
 //! The parts, started in the order in which they need each other.
 
-use std::{net::Ipv4Addr, path::Path, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
-use anyhow::{Context, bail};
-use demo::TENANTS;
-use test_support::{EdgeOptions, EdgeProcess, Loopback, Pebble, PebbleOptions};
-use tokio::{net::TcpListener, task::JoinHandle};
+use anyhow::{Context, Result, bail};
+use demo::{Saas, Webhook};
+use test_support::{ControlOptions, ControlProcess, EdgeOptions, EdgeProcess, Loopback, Pebble, PebbleOptions, wait};
+use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle};
 
-use crate::ports::Ports;
+use crate::{
+    api::Api,
+    folder::{self, Addresses},
+    ports::Ports,
+    seed, summary,
+};
 
-/// The state of a run, beside the sources.
-const FOLDER: &str = ".dev";
 /// How often the children are looked at.
 const PATROL: Duration = Duration::from_millis(200);
+/// Webhooks that wait to be printed.
+const UNPRINTED: usize = 64;
+/// How much of a log is shown when its program has ended.
+const LAST_LINES: usize = 8;
 
 /// Everything that runs. Dropped: stopped and awaited, the edge first.
 pub(crate) struct Stack {
     summary: String,
     edge: EdgeProcess,
+    control: Option<ControlProcess>,
     pebble: Pebble,
     saas: JoinHandle<std::io::Result<()>>,
+    webhooks: mpsc::Receiver<Webhook>,
 }
 
 impl Stack {
-    pub(crate) async fn start(ports: &Ports) -> anyhow::Result<Self> {
-        empty(Path::new(FOLDER))?;
-        // Absolute, so that the configuration means the same wherever it is read from.
-        let folder = &Path::new(FOLDER).canonicalize()?;
+    pub(crate) async fn start(ports: &Ports, edge_only: bool) -> Result<Self> {
+        let folder = &folder::prepare()?;
         println!("dev: starting the demo SaaS");
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, ports.demo)).await?;
-        let saas = tokio::spawn(demo::serve(listener));
+        let listener = TcpListener::bind(ports.at(ports.demo)).await?;
+        let (told, webhooks) = mpsc::channel(UNPRINTED);
+        let saas = Saas::new(ports.at(ports.demo), Some(told));
+        let serving = tokio::spawn(saas.clone().serve(listener));
         println!("dev: starting Pebble and its DNS");
-        let pebble = start_pebble(ports).await;
-        let root = folder.join("acme-root.pem");
-        write(&root, pebble.root_pem())?;
-        write(&folder.join("ca.pem"), pebble.issuer_root_pem())?;
+        let pebble = start_pebble(ports, edge_only).await;
+        folder::write(&folder.join("acme-root.pem"), pebble.root_pem())?;
+        folder::write(&folder.join("ca.pem"), pebble.issuer_root_pem())?;
+        let control = match edge_only {
+            true => None,
+            false => Some(start_control(ports, folder, &pebble).await?),
+        };
         println!("dev: starting the edge");
-        let edge = EdgeProcess::start(edge_options(ports, folder, &pebble.directory_url(), &root)).await;
-        Ok(Self { summary: summary(ports), edge, pebble, saas })
+        let edge = EdgeProcess::start(edge_options(ports, folder, &pebble, control.as_ref())).await;
+        if let Some(control) = &control {
+            println!("dev: connecting the demo's customers");
+            seed::seed(Api::at(control.address()), pebble.dns(), &saas, &origin(ports))
+                .await
+                .context("the demo cannot be seeded")?;
+        }
+        let summary = match &control {
+            Some(_) => summary::whole(ports, pebble.dns().address()),
+            None => summary::edge_only(ports),
+        };
+        Ok(Self { summary, edge, control, pebble, saas: serving, webhooks })
     }
 
     /// The URLs and what to type.
@@ -45,8 +67,8 @@ impl Stack {
         &self.summary
     }
 
-    /// Ends, with an error, when any part ends.
-    pub(crate) async fn watch(&mut self) -> anyhow::Result<()> {
+    /// Ends, with an error, when any part ends. Says which webhooks the demo gets.
+    pub(crate) async fn watch(&mut self) -> Result<()> {
         let mut patrol = tokio::time::interval(PATROL);
         loop {
             tokio::select! {
@@ -54,14 +76,19 @@ impl Stack {
                     ended.context("the demo SaaS panicked")?.context("the demo SaaS broke")?;
                     bail!("the demo SaaS ended");
                 }
+                Some(webhook) = self.webhooks.recv() => println!("webhook {:24} {}", webhook.kind, webhook.hostname),
                 _ = patrol.tick() => self.inspect()?,
             }
         }
     }
 
-    fn inspect(&self) -> anyhow::Result<()> {
+    fn inspect(&self) -> Result<()> {
         if let Some(status) = self.edge.exited() {
-            bail!("the edge ended ({status}); its log is {FOLDER}/edge.log");
+            bail!("the edge ended ({status}); its log ends:\n{}", end_of(&self.edge.log()));
+        }
+        if let Some(status) = self.control.as_ref().and_then(ControlProcess::exited) {
+            let log = self.control.as_ref().map(ControlProcess::log).unwrap_or_default();
+            bail!("the control plane ended ({status}); its log ends:\n{}", end_of(&log));
         }
         if let Some(status) = self.pebble.exited() {
             bail!("Pebble or its DNS server ended ({status}):\n{}", self.pebble.log());
@@ -71,56 +98,73 @@ impl Stack {
 }
 
 /// On an address of its own, so that it takes no port of 127.0.0.1; it validates on the edge's ports there.
-async fn start_pebble(ports: &Ports) -> Pebble {
+///
+/// Without a control plane every name leads to the edge. With one, a name leads where its customer's records say.
+async fn start_pebble(ports: &Ports, edge_only: bool) -> Pebble {
     let options = PebbleOptions {
         http_port: ports.http,
         tls_port: ports.https,
-        default_address: Some(Ipv4Addr::LOCALHOST),
+        default_address: Some(ports.address),
         ..PebbleOptions::default()
     };
-    Pebble::start(&Loopback::take(), options).await
+    let pebble = Pebble::start(&Loopback::take(), options).await;
+    if !edge_only {
+        pebble.dns().set_default(None).await;
+        pebble.dns().set_a(ControlOptions::TARGET, &[ports.address]).await;
+    }
+    pebble
 }
 
-fn edge_options(ports: &Ports, folder: &Path, directory: &str, root: &Path) -> EdgeOptions {
-    EdgeOptions::on_localhost()
+async fn start_control(ports: &Ports, folder: &Path, pebble: &Pebble) -> Result<ControlProcess> {
+    println!("dev: starting the control plane");
+    let address = ports.at(ports.control);
+    let options = control_options(ports, address, folder, pebble);
+    let mut control = ControlProcess::prepare(options);
+    control.launch();
+    let ended = wait::until("the control plane is ready", async || match control.exited() {
+        Some(status) => Some(Some(status)),
+        None => control.try_send("GET", "/readyz", None).await.ok().filter(|(status, _)| *status == 200).map(|_| None),
+    });
+    if let Some(status) = ended.await {
+        bail!("the control plane ended ({status}); its log ends:\n{}", end_of(&control.log()));
+    }
+    let dns = pebble.dns();
+    Addresses { control: address, dns: dns.address(), dns_management: dns.management() }.save(folder)?;
+    Ok(control)
+}
+
+fn control_options(ports: &Ports, address: SocketAddr, folder: &Path, pebble: &Pebble) -> ControlOptions {
+    let options = ControlOptions::at(address)
+        .edge_address(ports.address)
+        .dns(pebble.dns())
+        .origin(&origin(ports))
+        .folder(folder)
+        .set("[log]\nlevel = \"info\"");
+    match std::env::var("DATABASE_URL") {
+        Ok(url) if !url.is_empty() => options.database(&url),
+        _ => options,
+    }
+}
+
+fn edge_options(ports: &Ports, folder: &Path, pebble: &Pebble, control: Option<&ControlProcess>) -> EdgeOptions {
+    let options = EdgeOptions::on_localhost()
+        .address(ports.address)
         .folder(folder)
         .ports(ports.http, ports.https, ports.admin)
-        .ask_url(&format!("http://127.0.0.1:{}/ask", ports.demo))
-        .default_origin_url(&format!("http://127.0.0.1:{}", ports.demo))
-        .acme(directory, root)
-        .set("[log]\nlevel = \"info\"")
-}
-
-fn empty(folder: &Path) -> anyhow::Result<()> {
-    if folder.exists() {
-        std::fs::remove_dir_all(folder).with_context(|| format!("cannot empty {FOLDER}"))?;
+        .default_origin_url(&origin(ports))
+        .acme(&pebble.directory_url(), &folder.join("acme-root.pem"))
+        .set("[log]\nlevel = \"info\"");
+    match control {
+        Some(control) => options.control(control),
+        None => options.ask_url(&format!("{}/ask", origin(ports))),
     }
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {FOLDER}"))
 }
 
-fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+fn origin(ports: &Ports) -> String {
+    format!("http://{}", ports.at(ports.demo))
 }
 
-fn summary(ports: &Ports) -> String {
-    let Ports { https, http, admin, demo } = ports;
-    let names: Vec<&str> = TENANTS.iter().map(|tenant| tenant.hostname).collect();
-    let names = names.join(" ");
-    let curl = |name: &str| {
-        format!("curl --cacert {FOLDER}/ca.pem --resolve {name}:{https}:127.0.0.1 https://{name}:{https}/")
-    };
-    let (known, refused) = (curl("shop.customer.test"), curl("stranger.test"));
-    format!(
-        "dev: ready. Ctrl-C stops everything; configuration and log of the edge: {FOLDER}/edge.toml {FOLDER}/edge.log
-
-edge       https://127.0.0.1:{https}   http://127.0.0.1:{http}
-admin      http://127.0.0.1:{admin}/metrics
-demo SaaS  http://127.0.0.1:{demo}
-tenants    {names}
-
-A first visit (question, order, certificate, answer); the second one is served from memory:
-  {known}
-A name that the gate refuses (TLS alert unrecognized_name):
-  {refused}"
-    )
+fn end_of(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines.iter().skip(lines.len().saturating_sub(LAST_LINES)).copied().collect::<Vec<_>>().join("\n")
 }

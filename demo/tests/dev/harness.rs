@@ -25,7 +25,9 @@ impl Dev {
         let lines = wait::until("dev is ready", || {
             ended = dev.child.try_wait().unwrap();
             let text = dev.printed();
-            ready((ended.is_some() || text.contains("dev: ready.") && text.ends_with("/\n\n")).then_some(text))
+            // The last line is a visit; webhooks may follow it.
+            let is_whole = text.rsplit_once("https://").is_some_and(|(_, end)| end.contains("/\n\n"));
+            ready((ended.is_some() || text.contains("dev: ready.") && is_whole).then_some(text))
         });
         let text = lines.await;
         assert!(ended.is_none(), "dev ended: {text}");

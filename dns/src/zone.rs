@@ -5,14 +5,14 @@
 
 use std::{
     collections::BTreeSet,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
-    sync::{Arc, LazyLock},
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
 };
 
 use futures::future::join_all;
 use hickory_proto::rr::{RData, RecordType};
-use ipnet::IpNet;
 use moka::sync::Cache;
+use names::is_public;
 use tokio::time::Instant;
 
 use crate::{
@@ -142,59 +142,4 @@ async fn addresses(world: &World<'_>, name: &OwnerName, deadline: Instant) -> Op
         }
     }
     None
-}
-
-/// Networks that are nobody's on the Internet (RFC 6890), or somebody's own.
-static NOT_PUBLIC: LazyLock<Vec<IpNet>> = LazyLock::new(|| {
-    const NETS: [&str; 19] = [
-        "0.0.0.0/8",
-        "10.0.0.0/8",
-        "100.64.0.0/10",
-        "127.0.0.0/8",
-        "169.254.0.0/16",
-        "172.16.0.0/12",
-        "192.0.0.0/24",
-        "192.0.2.0/24",
-        "192.168.0.0/16",
-        "198.18.0.0/15",
-        "198.51.100.0/24",
-        "203.0.113.0/24",
-        "224.0.0.0/3",
-        "::/127",
-        "64:ff9b::/96",
-        "2001:db8::/32",
-        "fc00::/7",
-        "fe80::/10",
-        "ff00::/8",
-    ];
-    NETS.iter().filter_map(|net| net.parse().ok()).collect()
-});
-
-fn is_public(ip: IpAddr) -> bool {
-    let ip = match ip {
-        IpAddr::V6(v6) => embedded(v6),
-        v4 @ IpAddr::V4(_) => v4,
-    };
-    !NOT_PUBLIC.iter().any(|net| net.contains(&ip))
-}
-
-/// The IPv4 address that a packet to `::ffff:a.b.c.d` goes to.
-fn embedded(ip: Ipv6Addr) -> IpAddr {
-    ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_public_addresses_are_asked_for_a_customers_zone() {
-        for ip in ["127.0.0.1", "10.1.2.3", "169.254.169.254", "::1", "::ffff:10.0.0.1", "fd00::1", "64:ff9b::a00:1"] {
-            assert!(!is_public(ip.parse().unwrap()), "{ip}");
-        }
-        for ip in ["1.1.1.1", "172.15.0.1", "2606:4700::1111", "::ffff:1.1.1.1"] {
-            assert!(is_public(ip.parse().unwrap()), "{ip}");
-        }
-        assert_eq!(NOT_PUBLIC.len(), 19);
-    }
 }

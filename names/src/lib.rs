@@ -2,10 +2,12 @@
 //!
 //! [`Hostname`] is a customer's name in canonical form. SNI, `Host`, `:authority`, configuration, stored entries and
 //! ACME identifiers all become a `Hostname` through the one canonicaliser here, so that two spellings of one name can
-//! never be two keys.
+//! never be two keys. [`is_public`] says which addresses may be dialled for a name that a stranger chose.
 //!
 //! This crate does no I/O, knows no clock, no runtime and no certificate. It does not know which names exist.
 
+mod address;
 mod hostname;
 
+pub use address::is_public;
 pub use hostname::{Hostname, HostnameError, MAX_HOSTNAME, MAX_LABEL};

@@ -1,6 +1,6 @@
 //! Which hostnames may be claimed, beyond being hostnames.
 
-use names::Hostname;
+use names::{Hostname, is_public};
 
 use super::{CoreError, CoreSettings, Kind};
 
@@ -51,28 +51,10 @@ pub(crate) fn check_origin(text: &str, pointer: &str, dev: bool) -> Result<(), C
     let is_public = match url.host() {
         None => return refuse("an origin has a host"),
         Some(url::Host::Domain(name)) => !matches!(name, "localhost") && !name.ends_with(".localhost"),
-        Some(url::Host::Ipv4(ip)) => is_public_v4(ip),
-        Some(url::Host::Ipv6(ip)) => is_public_v6(ip),
+        Some(url::Host::Ipv4(ip)) => is_public(ip.into()),
+        Some(url::Host::Ipv6(ip)) => is_public(ip.into()),
     };
     if is_public || dev { Ok(()) } else { refuse("an origin may not be a private or loopback address") }
-}
-
-fn is_public_v4(ip: std::net::Ipv4Addr) -> bool {
-    let [a, b, ..] = ip.octets();
-    let is_carrier = a == 100 && (64..128).contains(&b);
-    !(ip.is_loopback() || ip.is_private() || ip.is_link_local() || ip.is_unspecified() || ip.is_broadcast())
-        && !(is_carrier || a == 0 || ip.is_multicast() || a >= 240)
-}
-
-fn is_public_v6(ip: std::net::Ipv6Addr) -> bool {
-    if let Some(v4) = ip.to_ipv4_mapped() {
-        return is_public_v4(v4);
-    }
-    !(ip.is_loopback()
-        || ip.is_unspecified()
-        || ip.is_unique_local()
-        || ip.is_unicast_link_local()
-        || ip.is_multicast())
 }
 
 #[cfg(test)]

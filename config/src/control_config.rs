@@ -6,6 +6,7 @@ mod edge_target;
 mod keys;
 mod plans;
 mod tokens;
+mod webhooks;
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -26,6 +27,7 @@ pub use dns::{Dns, ResolverAddress};
 pub use edge_target::EdgeTarget;
 pub use plans::{PlanName, Plans};
 pub use tokens::{DEVELOPMENT_TOKEN_SECRET, MIN_TOKEN_SECRET};
+pub use webhooks::Webhooks;
 
 use crate::secret::SecretSource;
 
@@ -57,6 +59,8 @@ pub struct ControlConfig {
     pub dns: Dns,
     /// Whether this process works off jobs.
     pub worker: bool,
+    /// How long receivers of webhooks are put up with.
+    pub webhooks: Webhooks,
     /// What accounts may use.
     pub plans: Plans,
     /// Where requests of the seeded demo go.
@@ -128,6 +132,7 @@ fn parts(walk: &mut Walk, mode: Mode) -> Option<ControlConfig> {
     let caa = walk.section("acme").list("caa", Empty::Allowed, parse_issuer).unwrap_or_default();
     let dns = Dns::read(walk);
     let worker = walk.section("worker").boolean("enabled", true);
+    let webhooks = Webhooks::read(walk);
     let plans = Plans::read(walk);
     let demo_origin = walk.section("dev").text("origin", parse_origin).ok().flatten();
     let log_level = walk.section("log").text("level", parse_level).ok().flatten();
@@ -140,6 +145,7 @@ fn parts(walk: &mut Walk, mode: Mode) -> Option<ControlConfig> {
         caa: caa.into_iter().map(|(issuer, _)| issuer).collect(),
         dns,
         worker,
+        webhooks,
         plans,
         demo_origin: demo_origin.map(|(origin, _)| origin),
         log_level: log_level.map_or_else(|| "info".to_owned(), |(level, _)| level),

@@ -59,19 +59,19 @@ impl Metrics {
     }
 }
 
-fn add<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> prometheus::Result<C> {
+pub(crate) fn add<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> prometheus::Result<C> {
     registry.register(Box::new(collector.clone()))?;
     Ok(collector)
 }
 
-fn counters(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+pub(crate) fn counters(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
     IntCounterVec::new(Opts::new(format!("namegate_control_{name}"), help), labels)
 }
 
-fn histogram(name: &str, help: &str, buckets: &[f64]) -> prometheus::Result<Histogram> {
+pub(crate) fn histogram(name: &str, help: &str, buckets: &[f64]) -> prometheus::Result<Histogram> {
     Histogram::with_opts(HistogramOpts::new(format!("namegate_control_{name}"), help).buckets(buckets.to_vec()))
 }
 
-fn gauge(name: &str, help: &str) -> prometheus::Result<IntGauge> {
+pub(crate) fn gauge(name: &str, help: &str) -> prometheus::Result<IntGauge> {
     IntGauge::new(format!("namegate_control_{name}"), help)
 }

@@ -16,6 +16,7 @@ use crate::{
     settings::Settings,
     surfaces::{self, AppState},
     tokens::Tokens,
+    webhooks::{Sender, SenderLimits, SenderSettings, Targets, WebhookMetrics},
     worker::{Worker, WorkerLimits},
 };
 
@@ -26,7 +27,7 @@ const DRAIN: Duration = Duration::from_secs(30);
 pub struct Process {
     listener: TcpListener,
     state: AppState,
-    worker: Option<Worker>,
+    worker: Option<(Worker, Sender)>,
 }
 
 /// Opens the database, brings its schema up to date if that is wanted, and makes the core.
@@ -70,11 +71,13 @@ impl Process {
         }
         let registry = Registry::new();
         let metrics = Metrics::new(&registry)?;
-        let checks: Arc<dyn Checks> = Arc::new(dns_checks(settings, &registry)?);
+        let resolvers = resolvers(settings, &registry)?;
+        let checks: Arc<dyn Checks> = Arc::new(dns_checks(settings, resolvers.clone())?);
         let stopping = CancellationToken::new();
+        let sender = sender(settings, &core, resolvers, &registry, &stopping)?;
         let worker = settings.worker.then(|| {
             let limits = WorkerLimits::default();
-            Worker::new(core.clone(), Arc::clone(&checks), metrics.clone(), limits, stopping.clone())
+            (Worker::new(core.clone(), Arc::clone(&checks), metrics.clone(), limits, stopping.clone()), sender)
         });
         let listener = TcpListener::bind(settings.listen)
             .await
@@ -99,7 +102,7 @@ impl Process {
         self.listener.local_addr()
     }
 
-    /// The core, for what runs beside: webhooks.
+    /// The core.
     pub fn core(&self) -> &Core {
         &self.state.core
     }
@@ -116,8 +119,9 @@ impl Process {
     pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
         let Self { listener, state, worker } = self;
         let tasks = TaskTracker::new();
-        if let Some(worker) = worker {
+        if let Some((worker, sender)) = worker {
             tasks.spawn(worker.run());
+            tasks.spawn(sender.run());
         }
         let (db, stopping) = (state.core.db().clone(), state.stopping.clone());
         let told = stopping.clone();
@@ -140,11 +144,27 @@ impl Process {
     }
 }
 
-fn dns_checks(settings: &Settings, registry: &Registry) -> anyhow::Result<DnsChecks> {
-    let metrics = dns::Metrics::new(registry)?;
+fn resolvers(settings: &Settings, registry: &Registry) -> anyhow::Result<dns::Resolvers> {
     let mut config = dns::ResolversConfig::new(settings.resolvers.clone());
     config.authority = settings.authority;
-    let resolvers = dns::Resolvers::new(config, metrics)?;
+    Ok(dns::Resolvers::new(config, dns::Metrics::new(registry)?)?)
+}
+
+fn dns_checks(settings: &Settings, resolvers: dns::Resolvers) -> anyhow::Result<DnsChecks> {
     let ca = dns::check::caa::CaIdentity { domains: settings.caa.clone(), ..Default::default() };
     Ok(DnsChecks::new(resolvers, &settings.core.edge, ca)?)
+}
+
+fn sender(
+    settings: &Settings,
+    core: &Core,
+    resolvers: dns::Resolvers,
+    registry: &Registry,
+    stopping: &CancellationToken,
+) -> anyhow::Result<Sender> {
+    let targets = if settings.core.dev { Targets::Any } else { Targets::Public(resolvers) };
+    let how = SenderSettings { targets, retry_for: settings.webhook_retry_for, roots: None };
+    let metrics = WebhookMetrics::new(registry)?;
+    let sender = Sender::new(core.clone(), how, SenderLimits::default(), metrics, stopping.clone());
+    sender.context("webhooks cannot be sent")
 }

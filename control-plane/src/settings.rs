@@ -3,6 +3,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use config::{ControlConfig, Mistakes, PlanName, ResolverAddress, Secret, SecretError, load_control};
@@ -36,6 +37,8 @@ pub struct Settings {
     pub caa: Vec<String>,
     /// Whether this process works off jobs.
     pub worker: bool,
+    /// How long a webhook is tried before it is given up.
+    pub webhook_retry_for: Duration,
     /// Where the demo application's requests go.
     pub demo_origin: Option<String>,
     /// What is logged.
@@ -76,6 +79,7 @@ impl Settings {
             resolvers: config.dns.resolvers.iter().copied().map(server).collect(),
             authority: authority(&config.dns),
             worker: config.worker,
+            webhook_retry_for: config.webhooks.retry_for,
             core: core(&config, mode),
             key_file: config.key_file,
             edge_token_file: config.edge.token_file,
@@ -109,6 +113,7 @@ fn core(config: &ControlConfig, mode: Mode) -> CoreSettings {
         pro: limit(config.plans.pro),
         growth: limit(config.plans.growth),
         upgrade_url: config.plans.upgrade_url.clone(),
+        disable_after: config.webhooks.disable_after,
         dev: mode == Mode::Development,
         ..CoreSettings::default()
     }

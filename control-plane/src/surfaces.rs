@@ -4,6 +4,7 @@
 //! of them decides anything.
 
 pub mod connect_domain;
+pub(crate) mod dialect;
 mod internal;
 mod ops;
 mod request_id;

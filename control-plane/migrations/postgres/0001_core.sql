@@ -215,10 +215,11 @@ CREATE TABLE events (
     id              TEXT PRIMARY KEY,
     account_id      TEXT NOT NULL REFERENCES accounts (id),
     seq             BIGINT NOT NULL,
-    hostname        TEXT NOT NULL,
-    hostname_seq    BIGINT NOT NULL,
-    claim_id        TEXT NOT NULL REFERENCES claims (id),
-    application_id  TEXT NOT NULL,
+    -- What follows is NULL of an event that is about the account and no name.
+    hostname        TEXT,
+    hostname_seq    BIGINT,
+    claim_id        TEXT REFERENCES claims (id),
+    application_id  TEXT,
     environment     TEXT NOT NULL,
     -- The core's own word; each surface has its own name for it.
     kind            TEXT NOT NULL,
@@ -229,18 +230,22 @@ CREATE UNIQUE INDEX events_in_account_order ON events (account_id, seq);
 CREATE UNIQUE INDEX events_in_hostname_order ON events (hostname, hostname_seq);
 
 CREATE TABLE webhook_endpoints (
-    id             TEXT COLLATE "C" PRIMARY KEY,
-    account_id     TEXT NOT NULL REFERENCES accounts (id),
-    environment    TEXT NOT NULL,
+    id               TEXT COLLATE "C" PRIMARY KEY,
+    account_id       TEXT NOT NULL REFERENCES accounts (id),
+    environment      TEXT NOT NULL,
     -- Which headers and event names its receiver expects.
-    dialect        TEXT NOT NULL,
-    url            TEXT NOT NULL,
-    events         TEXT NOT NULL,
-    sealed_secret  BYTEA NOT NULL,
-    enabled        BIGINT NOT NULL,
-    failing_since  BIGINT,
-    created_at     BIGINT NOT NULL,
-    deleted_at     BIGINT
+    dialect          TEXT NOT NULL,
+    url              TEXT NOT NULL,
+    events           TEXT NOT NULL,
+    sealed_secret    BYTEA NOT NULL,
+    -- The secret before a rotation; signatures are made with both until its time is over.
+    sealed_former    BYTEA,
+    former_until     BIGINT,
+    enabled          BIGINT NOT NULL,
+    failing_since    BIGINT,
+    disabled_reason  TEXT,
+    created_at       BIGINT NOT NULL,
+    deleted_at       BIGINT
 );
 CREATE INDEX webhook_endpoints_of_account ON webhook_endpoints (account_id, environment, id);
 
@@ -248,20 +253,23 @@ CREATE TABLE deliveries (
     id             TEXT COLLATE "C" PRIMARY KEY,
     account_id     TEXT NOT NULL REFERENCES accounts (id),
     environment    TEXT NOT NULL,
-    endpoint_id    TEXT NOT NULL REFERENCES webhook_endpoints (id),
+    endpoint_id    TEXT COLLATE "C" NOT NULL REFERENCES webhook_endpoints (id),
     event_id       TEXT NOT NULL REFERENCES events (id),
-    hostname       TEXT NOT NULL,
-    hostname_seq   BIGINT NOT NULL,
+    hostname       TEXT,
+    hostname_seq   BIGINT,
     -- Replays of one event are deliveries of their own.
     replay_of      TEXT,
     status         TEXT NOT NULL,
     attempts       BIGINT NOT NULL DEFAULT 0,
+    -- When it may be tried. NULL while it waits for an earlier one of its name and endpoint, and at its end.
     next_retry_at  BIGINT,
     lease_token    TEXT,
     created_at     BIGINT NOT NULL,
     finished_at    BIGINT
 );
-CREATE INDEX deliveries_due ON deliveries (next_retry_at) WHERE status = 'pending';
+-- What waits for its forerunner is not in it: a long backlog costs nothing.
+CREATE INDEX deliveries_due ON deliveries (endpoint_id, next_retry_at) WHERE next_retry_at IS NOT NULL;
+CREATE INDEX deliveries_finished ON deliveries (finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX deliveries_of_account ON deliveries (account_id, environment, id);
 CREATE INDEX deliveries_in_order ON deliveries (endpoint_id, hostname, hostname_seq) WHERE status = 'pending';
 

@@ -214,10 +214,11 @@ CREATE TABLE events (
     id              TEXT PRIMARY KEY,
     account_id      TEXT NOT NULL REFERENCES accounts (id),
     seq             INTEGER NOT NULL,
-    hostname        TEXT NOT NULL,
-    hostname_seq    INTEGER NOT NULL,
-    claim_id        TEXT NOT NULL REFERENCES claims (id),
-    application_id  TEXT NOT NULL,
+    -- What follows is NULL of an event that is about the account and no name.
+    hostname        TEXT,
+    hostname_seq    INTEGER,
+    claim_id        TEXT REFERENCES claims (id),
+    application_id  TEXT,
     environment     TEXT NOT NULL,
     -- The core's own word; each surface has its own name for it.
     kind            TEXT NOT NULL,
@@ -228,18 +229,22 @@ CREATE UNIQUE INDEX events_in_account_order ON events (account_id, seq);
 CREATE UNIQUE INDEX events_in_hostname_order ON events (hostname, hostname_seq);
 
 CREATE TABLE webhook_endpoints (
-    id             TEXT PRIMARY KEY,
-    account_id     TEXT NOT NULL REFERENCES accounts (id),
-    environment    TEXT NOT NULL,
+    id               TEXT PRIMARY KEY,
+    account_id       TEXT NOT NULL REFERENCES accounts (id),
+    environment      TEXT NOT NULL,
     -- Which headers and event names its receiver expects.
-    dialect        TEXT NOT NULL,
-    url            TEXT NOT NULL,
-    events         TEXT NOT NULL,
-    sealed_secret  BLOB NOT NULL,
-    enabled        INTEGER NOT NULL,
-    failing_since  INTEGER,
-    created_at     INTEGER NOT NULL,
-    deleted_at     INTEGER
+    dialect          TEXT NOT NULL,
+    url              TEXT NOT NULL,
+    events           TEXT NOT NULL,
+    sealed_secret    BLOB NOT NULL,
+    -- The secret before a rotation; signatures are made with both until its time is over.
+    sealed_former    BLOB,
+    former_until     INTEGER,
+    enabled          INTEGER NOT NULL,
+    failing_since    INTEGER,
+    disabled_reason  TEXT,
+    created_at       INTEGER NOT NULL,
+    deleted_at       INTEGER
 ) STRICT;
 CREATE INDEX webhook_endpoints_of_account ON webhook_endpoints (account_id, environment, id);
 
@@ -249,18 +254,21 @@ CREATE TABLE deliveries (
     environment    TEXT NOT NULL,
     endpoint_id    TEXT NOT NULL REFERENCES webhook_endpoints (id),
     event_id       TEXT NOT NULL REFERENCES events (id),
-    hostname       TEXT NOT NULL,
-    hostname_seq   INTEGER NOT NULL,
+    hostname       TEXT,
+    hostname_seq   INTEGER,
     -- Replays of one event are deliveries of their own.
     replay_of      TEXT,
     status         TEXT NOT NULL,
     attempts       INTEGER NOT NULL DEFAULT 0,
+    -- When it may be tried. NULL while it waits for an earlier one of its name and endpoint, and at its end.
     next_retry_at  INTEGER,
     lease_token    TEXT,
     created_at     INTEGER NOT NULL,
     finished_at    INTEGER
 ) STRICT;
-CREATE INDEX deliveries_due ON deliveries (next_retry_at) WHERE status = 'pending';
+-- What waits for its forerunner is not in it: a long backlog costs nothing.
+CREATE INDEX deliveries_due ON deliveries (endpoint_id, next_retry_at) WHERE next_retry_at IS NOT NULL;
+CREATE INDEX deliveries_finished ON deliveries (finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX deliveries_of_account ON deliveries (account_id, environment, id);
 CREATE INDEX deliveries_in_order ON deliveries (endpoint_id, hostname, hostname_seq) WHERE status = 'pending';
 

@@ -1,10 +1,12 @@
-//! Deliveries: one event on its way to one endpoint. The webhook engine takes them from here and reports back.
-
-use std::time::Duration;
+//! Deliveries: one event on its way to one endpoint.
+//!
+//! Of the deliveries of one name to one endpoint only the first that is not finished has a time; the others wait without
+//! one until it is delivered or given up ([`delivering`](super::delivering)). Both ends of that are done under the
+//! hostname's row, so that none is woken twice or never. Replays stand outside the order.
 
 use sqlx::FromRow;
 
-use super::{Caller, Core, CoreError, Environment, Event, Moment, Scope, WebhookEndpoint, audit, new_id};
+use super::{Caller, Core, CoreError, Environment, Event, Moment, Scope, audit, new_id};
 use crate::db::{self, Session};
 
 super::words::words! {
@@ -33,16 +35,16 @@ pub struct Delivery {
     /// Of what.
     pub event_id: String,
     /// Of which name: deliveries of one name to one endpoint keep their order.
-    pub hostname: String,
+    pub hostname: Option<String>,
     /// The event's number among the name's.
-    pub hostname_seq: i64,
+    pub hostname_seq: Option<i64>,
     /// The delivery that this one repeats.
     pub replay_of: Option<String>,
     /// How far it is.
     pub status: DeliveryStatus,
     /// How often it was tried.
     pub attempts: i64,
-    /// When it is tried next.
+    /// When it is tried next; while it is under way, when it is believed dead. `None` while it waits for an earlier one.
     pub next_retry_at: Option<Moment>,
     /// When it was made.
     pub created_at: Moment,
@@ -67,23 +69,16 @@ pub struct DeliveryAttempt {
     pub response: Option<String>,
 }
 
-/// A delivery that is due, with all that its sender needs. It is leased: others leave it alone until its lease ends.
-#[derive(Debug, Clone)]
-pub struct DueDelivery {
-    /// The delivery.
-    pub delivery: Delivery,
-    /// Proof of the lease.
-    pub lease_token: String,
-    /// To where.
-    pub endpoint: WebhookEndpoint,
-    /// Of what.
-    pub event: Event,
-}
-
 pub(crate) async fn fan_out(tx: &mut Session, event: &Event) -> Result<(), CoreError> {
     for endpoint in db::endpoints::listening(tx, &event.account_id, event.environment).await? {
         if endpoint.events.0.is_empty() || endpoint.events.0.contains(&event.kind) {
-            db::deliveries::insert(tx, &delivery_of(event, &endpoint.id, None, event.created_at)).await?;
+            let mut delivery = delivery_of(event, &endpoint.id, None, event.created_at);
+            if let Some(hostname) = &event.hostname
+                && db::deliveries::is_awaited(tx, &endpoint.id, hostname).await?
+            {
+                delivery.next_retry_at = None;
+            }
+            db::deliveries::insert(tx, &delivery).await?;
         }
     }
     Ok(())
@@ -108,76 +103,6 @@ fn delivery_of(event: &Event, endpoint_id: &str, replay_of: Option<String>, now:
 }
 
 impl Core {
-    /// Leases at most `limit` deliveries that are due. One whose forerunner (same endpoint, same name) is not finished
-    /// is not due. Replays stand outside the order.
-    ///
-    /// # Errors
-    /// [`CoreError::Db`].
-    pub async fn lease_deliveries(&self, limit: i64, lease: Duration) -> Result<Vec<DueDelivery>, CoreError> {
-        let now = self.now();
-        let token = new_id();
-        let mut tx = self.begin().await?;
-        let leased = db::deliveries::lease(&mut tx, now, now.after(lease), &token, limit).await?;
-        let mut due = Vec::with_capacity(leased.len());
-        for delivery in leased {
-            let endpoint = db::endpoints::find(&mut tx, &delivery.endpoint_id).await?;
-            let event = db::events::find(&mut tx, &delivery.event_id).await?;
-            if let (Some(endpoint), Some(event)) = (endpoint, event) {
-                due.push(DueDelivery { delivery, lease_token: token.clone(), endpoint, event });
-            }
-        }
-        self.commit(tx).await?;
-        Ok(due)
-    }
-
-    /// Writes down a try and what follows from it: `next_retry_at` for another one, `None` with `delivered` or not for
-    /// the end. Answers whether the lease still held; if not, nothing is written.
-    ///
-    /// # Errors
-    /// [`CoreError::Db`].
-    pub async fn record_delivery_attempt(
-        &self,
-        due: &DueDelivery,
-        attempt: &DeliveryAttempt,
-        status: DeliveryStatus,
-        next_retry_at: Option<Moment>,
-    ) -> Result<bool, CoreError> {
-        let mut tx = self.begin().await?;
-        let delivery = &due.delivery;
-        let finished_at = (status != DeliveryStatus::Pending).then_some(attempt.at);
-        let held = db::deliveries::settle(&mut tx, &delivery.id, &due.lease_token, status, next_retry_at, finished_at);
-        if held.await? == 0 {
-            return Ok(false);
-        }
-        db::deliveries::insert_attempt(&mut tx, &delivery.id, attempt).await?;
-        let failing_since = match status {
-            DeliveryStatus::Delivered => None,
-            DeliveryStatus::Failed | DeliveryStatus::Pending => due.endpoint.failing_since.or(Some(attempt.at)),
-        };
-        db::endpoints::set_failing_since(&mut tx, &delivery.endpoint_id, failing_since).await?;
-        self.commit(tx).await?;
-        Ok(true)
-    }
-
-    /// Stops telling an endpoint (it answered 410, or failed for days).
-    ///
-    /// # Errors
-    /// [`CoreError::Db`].
-    pub async fn disable_endpoint(&self, id: &str) -> Result<(), CoreError> {
-        let mut tx = self.begin().await?;
-        db::endpoints::disable(&mut tx, id).await?;
-        db::deliveries::give_up(&mut tx, id, self.now()).await?;
-        Ok(self.commit(tx).await?)
-    }
-
-    /// When the next delivery is due.
-    ///
-    /// # Errors
-    /// [`CoreError::Db`].
-    pub async fn next_delivery_at(&self) -> Result<Option<Moment>, CoreError> {
-        Ok(db::deliveries::next_due(&mut self.read().await?).await?.map(Moment::from_millis))
-    }
-
     /// The caller's deliveries, the newest first.
     ///
     /// # Errors
@@ -221,12 +146,19 @@ impl Core {
     /// Sends an event again, as a delivery of its own.
     ///
     /// # Errors
-    /// [`CoreError::LacksScope`], [`CoreError::NotFound`], [`CoreError::Db`].
+    /// [`CoreError::LacksScope`], [`CoreError::NotFound`], [`CoreError::EndpointDisabled`], [`CoreError::Db`].
     pub async fn replay_delivery(&self, caller: &Caller, id: &str) -> Result<(Delivery, Event), CoreError> {
         caller.require_any(&[Scope::WebhooksWrite, Scope::AppsAdmin])?;
         let now = self.now();
         let mut tx = self.begin().await?;
         let (delivery, event) = own_delivery(&mut tx, caller, id).await?;
+        // Held, so that nothing is added behind the back of who disables it.
+        db::accounts::hold(&mut tx, &caller.account_id).await?;
+        let endpoint = db::endpoints::find(&mut tx, &delivery.endpoint_id).await?;
+        let endpoint = endpoint.ok_or(CoreError::NotFound { what: "webhook endpoint" })?;
+        if !endpoint.enabled.0 {
+            return Err(CoreError::EndpointDisabled);
+        }
         let replay = delivery_of(&event, &delivery.endpoint_id, Some(delivery.id), now);
         db::deliveries::insert(&mut tx, &replay).await?;
         audit::note(&mut tx, &caller.account_id, &caller.actor, "delivery.replay", id, now).await?;

@@ -3,13 +3,13 @@
 use sqlx::FromRow;
 
 use super::{
-    Caller, Core, CoreError, Document, Environment, EventKind, Flag, Moment, Scope, Surface,
-    applications::check_length, audit, new_id, secret_key::random_base62,
+    Caller, Core, CoreError, DisableReason, Document, Environment, EventKind, Flag, Moment, Scope, Surface,
+    applications::check_length, audit, new_id, targets::check_target,
 };
 use crate::db::{self, Session};
 
-/// Characters of a signing secret: 190 bits.
-const SECRET_LEN: usize = 32;
+/// Endpoints of an account in one environment: every event may make as many deliveries.
+const MAX_ENDPOINTS: usize = 20;
 
 /// An endpoint as it is kept.
 #[derive(Debug, Clone, FromRow)]
@@ -28,19 +28,18 @@ pub struct WebhookEndpoint {
     pub events: Document<Vec<EventKind>>,
     /// The signing secret, sealed.
     pub sealed_secret: Vec<u8>,
+    /// The secret before the last rotation, sealed …
+    pub sealed_former: Option<Vec<u8>>,
+    /// … and until when it signs beside the other.
+    pub former_until: Option<Moment>,
     /// Whether it is told at all.
     pub enabled: Flag,
     /// Since when nothing reaches it.
     pub failing_since: Option<Moment>,
+    /// Why it is not told anything.
+    pub disabled_reason: Option<DisableReason>,
     /// When it was made.
     pub created_at: Moment,
-}
-
-impl WebhookEndpoint {
-    /// The place that its secret is sealed for.
-    pub fn secret_context(&self) -> String {
-        format!("webhook_endpoints.sealed_secret.{}", self.id)
-    }
 }
 
 /// What a new endpoint is made of.
@@ -50,6 +49,17 @@ pub struct NewEndpoint {
     pub url: String,
     /// Of what; empty is everything.
     pub events: Vec<EventKind>,
+}
+
+/// What shall change.
+#[derive(Debug, Clone, Default)]
+pub struct EndpointPatch {
+    /// Where.
+    pub url: Option<String>,
+    /// Of what.
+    pub events: Option<Vec<EventKind>>,
+    /// Whether it is told at all. What happened while it was not is not told afterwards.
+    pub enabled: Option<bool>,
 }
 
 impl Core {
@@ -64,43 +74,33 @@ impl Core {
         new: NewEndpoint,
     ) -> Result<(WebhookEndpoint, String), CoreError> {
         caller.require_any(&[Scope::WebhooksWrite, Scope::AppsAdmin])?;
-        self.check_target(&new)?;
-        let keyring = self.keyring().ok_or(CoreError::NoKeyring)?;
-        // Standard Webhooks: what follows `whsec_` is the key in base64, which 32 letters and digits always are.
-        let secret = format!("whsec_{}", random_base62(SECRET_LEN));
-        let mut endpoint = WebhookEndpoint {
-            id: new_id(),
+        check_length("/events", new.events.len())?;
+        check_target(&new.url, self.settings.dev)?;
+        db::accounts::hold(tx, &caller.account_id).await?;
+        if db::endpoints::count(tx, &caller.account_id, caller.environment).await? >= MAX_ENDPOINTS as i64 {
+            return Err(CoreError::invalid("/url", format!("an account has at most {MAX_ENDPOINTS} webhook endpoints")));
+        }
+        let id = new_id();
+        let (secret, sealed_secret) = self.new_signing_secret(&id)?;
+        let endpoint = WebhookEndpoint {
+            id,
             account_id: caller.account_id.clone(),
             environment: caller.environment,
             dialect: caller.surface,
             url: new.url,
             events: Document(new.events),
-            sealed_secret: Vec::new(),
+            sealed_secret,
+            sealed_former: None,
+            former_until: None,
             enabled: Flag(true),
             failing_since: None,
+            disabled_reason: None,
             created_at: self.now(),
         };
-        endpoint.sealed_secret = keyring.seal(&endpoint.secret_context(), secret.as_bytes())?;
         db::endpoints::insert(tx, &endpoint).await?;
         let (account, actor) = (&caller.account_id, &caller.actor);
         audit::note(tx, account, actor, "webhook_endpoint.create", &endpoint.id, endpoint.created_at).await?;
         Ok((endpoint, secret))
-    }
-
-    fn check_target(&self, new: &NewEndpoint) -> Result<(), CoreError> {
-        check_length("/events", new.events.len())?;
-        let refuse = |detail: &str| Err(CoreError::invalid("/url", detail));
-        let Ok(url) = url::Url::parse(&new.url) else { return refuse("not a URL") };
-        match url.scheme() {
-            "https" => {}
-            "http" if self.settings.dev => {}
-            _ => return refuse("a webhook URL begins with https://"),
-        }
-        if url.host().is_none() || !url.username().is_empty() || url.password().is_some() {
-            return refuse("a webhook URL has a host, no user and no password");
-        }
-        let origin = url.origin().ascii_serialization();
-        super::name_rules::check_origin(&origin, "/url", self.settings.dev)
     }
 
     /// The caller's endpoints, the newest first.
@@ -118,21 +118,76 @@ impl Core {
         Ok(db::endpoints::page(&mut session, &caller.account_id, caller.environment, after, limit).await?)
     }
 
+    /// An endpoint of the caller's.
+    ///
+    /// # Errors
+    /// [`CoreError::LacksScope`], [`CoreError::NotFound`], [`CoreError::Db`].
+    pub async fn endpoint(&self, caller: &Caller, id: &str) -> Result<WebhookEndpoint, CoreError> {
+        own_endpoint(&mut self.read().await?, caller, id).await
+    }
+
+    /// Changes an endpoint. Disabling it gives up what it was not told yet; enabling it begins with a clean slate.
+    ///
+    /// # Errors
+    /// [`CoreError::LacksScope`], [`CoreError::NotFound`], [`CoreError::Invalid`], [`CoreError::Db`].
+    pub async fn update_endpoint(
+        &self,
+        caller: &Caller,
+        id: &str,
+        patch: EndpointPatch,
+    ) -> Result<WebhookEndpoint, CoreError> {
+        if let Some(url) = &patch.url {
+            check_target(url, self.settings.dev)?;
+        }
+        check_length("/events", patch.events.as_ref().map_or(0, Vec::len))?;
+        let now = self.now();
+        let mut tx = self.begin().await?;
+        db::accounts::hold(&mut tx, &caller.account_id).await?;
+        let before = own_endpoint(&mut tx, caller, id).await?;
+        let mut after = before.clone();
+        patch.url.into_iter().for_each(|url| after.url = url);
+        patch.events.into_iter().for_each(|events| after.events = Document(events));
+        match patch.enabled {
+            Some(true) if !before.enabled.0 => {
+                (after.enabled, after.disabled_reason, after.failing_since) = (Flag(true), None, None);
+            }
+            Some(false) if before.enabled.0 => {
+                (after.enabled, after.disabled_reason) = (Flag(false), Some(DisableReason::Asked));
+            }
+            _ => {}
+        }
+        db::endpoints::update(&mut tx, &after).await?;
+        if !after.enabled.0 {
+            db::deliveries::give_up(&mut tx, id, now).await?;
+        }
+        audit::note(&mut tx, &caller.account_id, &caller.actor, "webhook_endpoint.update", id, now).await?;
+        self.commit(tx).await?;
+        Ok(after)
+    }
+
     /// Ends an endpoint; what it was not told yet is not told any more.
     ///
     /// # Errors
     /// [`CoreError::LacksScope`], [`CoreError::NotFound`], [`CoreError::Db`].
     pub async fn delete_endpoint(&self, caller: &Caller, id: &str) -> Result<(), CoreError> {
-        caller.require_any(&[Scope::WebhooksWrite, Scope::AppsAdmin])?;
         let now = self.now();
         let mut tx = self.begin().await?;
-        let found = db::endpoints::find(&mut tx, id).await?;
-        found
-            .filter(|endpoint| caller.owns(&endpoint.account_id, endpoint.environment))
-            .ok_or(CoreError::NotFound { what: "webhook endpoint" })?;
+        db::accounts::hold(&mut tx, &caller.account_id).await?;
+        own_endpoint(&mut tx, caller, id).await?;
         db::endpoints::delete(&mut tx, id, now).await?;
         db::deliveries::give_up(&mut tx, id, now).await?;
         audit::note(&mut tx, &caller.account_id, &caller.actor, "webhook_endpoint.delete", id, now).await?;
         Ok(self.commit(tx).await?)
     }
+}
+
+pub(crate) async fn own_endpoint(
+    session: &mut Session,
+    caller: &Caller,
+    id: &str,
+) -> Result<WebhookEndpoint, CoreError> {
+    caller.require_any(&[Scope::WebhooksWrite, Scope::AppsAdmin])?;
+    let found = db::endpoints::find(session, id).await?;
+    let mine = found.filter(|endpoint| caller.owns(&endpoint.account_id, endpoint.environment));
+    mine.ok_or(CoreError::NotFound { what: "webhook endpoint" })
 }

@@ -57,6 +57,9 @@ pub enum CoreError {
         /// What it is.
         lifecycle: super::Lifecycle,
     },
+    /// The webhook endpoint is told nothing any more.
+    #[error("the webhook endpoint is disabled")]
+    EndpointDisabled,
     /// The plan's limit is reached.
     #[error("the limit of {limit} of the plan {plan} is reached")]
     QuotaExceeded {

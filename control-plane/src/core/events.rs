@@ -30,6 +30,8 @@ words! {
         ClaimRecovered = "claim.recovered",
         /// Its time is over.
         ClaimStalled = "claim.stalled",
+        /// A webhook endpoint is told nothing any more. About the account, not about a name.
+        EndpointDisabled = "endpoint.disabled",
         /// Ownership was shown.
         OwnershipProven = "ownership.proven",
         /// We wrote its records.
@@ -46,14 +48,14 @@ pub struct Event {
     pub account_id: String,
     /// Its number among the account's.
     pub seq: i64,
-    /// Of which name.
-    pub hostname: String,
+    /// Of which name; this and the next three are `None` when it is about the account.
+    pub hostname: Option<String>,
     /// Its number among the name's.
-    pub hostname_seq: i64,
+    pub hostname_seq: Option<i64>,
     /// Of which claim.
-    pub claim_id: String,
+    pub claim_id: Option<String>,
     /// Of which application.
-    pub application_id: String,
+    pub application_id: Option<String>,
     /// Test or live.
     pub environment: Environment,
     /// What happened.
@@ -76,10 +78,10 @@ pub(crate) async fn publish(
             id: new_id(),
             account_id: claim.account_id.clone(),
             seq: db::accounts::next_event_seq(tx, &claim.account_id).await?,
-            hostname: claim.hostname.as_str().to_owned(),
-            hostname_seq: db::hostnames::next_event_seq(tx, &claim.hostname).await?,
-            claim_id: claim.id.clone(),
-            application_id: claim.application_id.clone(),
+            hostname: Some(claim.hostname.as_str().to_owned()),
+            hostname_seq: Some(db::hostnames::next_event_seq(tx, &claim.hostname).await?),
+            claim_id: Some(claim.id.clone()),
+            application_id: Some(claim.application_id.clone()),
             environment: claim.environment,
             kind: *kind,
             data: Document(data.clone()),
@@ -89,6 +91,32 @@ pub(crate) async fn publish(
         super::deliveries::fan_out(tx, &event).await?;
     }
     Ok(())
+}
+
+/// Writes an event that is about the account and no name.
+pub(crate) async fn publish_for_account(
+    tx: &mut Session,
+    account_id: &str,
+    environment: Environment,
+    kind: EventKind,
+    data: Value,
+    now: Moment,
+) -> Result<(), CoreError> {
+    let event = Event {
+        id: new_id(),
+        account_id: account_id.to_owned(),
+        seq: db::accounts::next_event_seq(tx, account_id).await?,
+        hostname: None,
+        hostname_seq: None,
+        claim_id: None,
+        application_id: None,
+        environment,
+        kind,
+        data: Document(data),
+        created_at: now,
+    };
+    db::events::insert(tx, &event).await?;
+    super::deliveries::fan_out(tx, &event).await
 }
 
 impl Core {

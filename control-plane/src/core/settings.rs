@@ -71,6 +71,12 @@ pub struct CoreSettings {
     pub idempotency_keep: Duration,
     /// How long a request under an idempotency key may take before it is believed dead.
     pub idempotency_lease: Duration,
+    /// How long nothing must have reached a webhook endpoint before it is told nothing any more.
+    pub disable_after: Duration,
+    /// How long a webhook secret signs beside the one that followed it.
+    pub former_secret_keep: Duration,
+    /// How long finished deliveries can be looked at and replayed.
+    pub deliveries_keep: Duration,
     /// How long tombstones stay in the gate for edges that were away.
     pub tombstone_keep: Duration,
     /// How many attempts are kept of a connection.
@@ -113,6 +119,9 @@ impl Default for CoreSettings {
             cool_off: 7 * DAY,
             idempotency_keep: DAY,
             idempotency_lease: MINUTE,
+            disable_after: 5 * DAY,
+            former_secret_keep: DAY,
+            deliveries_keep: 30 * DAY,
             tombstone_keep: 7 * DAY,
             attempts_keep: 50,
             default_plan: Plan::Enterprise,

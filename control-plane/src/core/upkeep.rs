@@ -14,6 +14,8 @@ const SWEEP_PERIOD: Duration = Duration::from_mins(1);
 const REPORTS_KEEP: Duration = Duration::from_hours(7 * 24);
 /// Expired certificates per sweep; the rest waits for the next one.
 const EXPIRED_PER_SWEEP: i64 = 500;
+/// Old deliveries per sweep: twice as many a minute as any installation makes for long.
+const DELIVERIES_PER_SWEEP: i64 = 2000;
 /// The one sweep job.
 pub(crate) const SWEEP: &str = "all";
 
@@ -63,6 +65,8 @@ impl Core {
         db::idempotency::forget(&mut tx, now).await?;
         db::certificates::forget_reports(&mut tx, now.before(REPORTS_KEEP)).await?;
         db::gate::bury(&mut tx, now.before(self.settings.tombstone_keep)).await?;
+        db::endpoints::forget_former(&mut tx, now).await?;
+        db::deliveries::forget(&mut tx, now.before(self.settings.deliveries_keep), DELIVERIES_PER_SWEEP).await?;
         tx.commit().await?;
         let ended = db::certificates::ended(&mut self.read().await?, now, EXPIRED_PER_SWEEP).await?;
         for claim_id in ended {

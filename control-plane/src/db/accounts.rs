@@ -26,6 +26,11 @@ pub(crate) async fn set_plan(tx: &mut Session, id: &str, plan: Plan) -> Result<u
     sql("UPDATE accounts SET plan = $2 WHERE id = $1").bind(id).bind(plan).run(tx).await
 }
 
+/// Holds the account until the end of the transaction: no event of it is written meanwhile.
+pub(crate) async fn hold(tx: &mut Session, id: &str) -> Result<(), DbError> {
+    sql("UPDATE accounts SET event_seq = event_seq WHERE id = $1").bind(id).run(tx).await.map(drop)
+}
+
 /// The number of the account's next event. Its row stays locked until the commit.
 pub(crate) async fn next_event_seq(tx: &mut Session, id: &str) -> Result<i64, DbError> {
     let next = sql("UPDATE accounts SET event_seq = event_seq + 1 WHERE id = $1 RETURNING event_seq").bind(id);

@@ -1,7 +1,7 @@
 //! Tables `deliveries` and `delivery_attempts`.
 
 use super::{DbError, Session, sql};
-use crate::core::{Delivery, DeliveryAttempt, DeliveryStatus, Environment, Moment};
+use crate::core::{Delivery, DeliveryAttempt, DeliveryStatus, DueEndpoint, Environment, Moment};
 
 pub(crate) async fn insert(tx: &mut Session, delivery: &Delivery) -> Result<(), DbError> {
     sql("INSERT INTO deliveries (id, account_id, environment, endpoint_id, event_id, hostname, hostname_seq, replay_of,
@@ -11,7 +11,7 @@ pub(crate) async fn insert(tx: &mut Session, delivery: &Delivery) -> Result<(), 
     .bind(delivery.environment)
     .bind(&delivery.endpoint_id)
     .bind(&delivery.event_id)
-    .bind(&delivery.hostname)
+    .bind(delivery.hostname.clone())
     .bind(delivery.hostname_seq)
     .bind(delivery.replay_of.clone())
     .bind(delivery.status)
@@ -23,23 +23,67 @@ pub(crate) async fn insert(tx: &mut Session, delivery: &Delivery) -> Result<(), 
     .map(drop)
 }
 
-/// Takes due deliveries that no earlier one of the same endpoint and name stands before.
+/// Whether a delivery of the name to the endpoint is not finished.
+pub(crate) async fn is_awaited(tx: &mut Session, endpoint_id: &str, hostname: &str) -> Result<bool, DbError> {
+    let found = sql("SELECT hostname_seq FROM deliveries WHERE endpoint_id = $1 AND hostname = $2 AND status = 'pending'
+         AND replay_of IS NULL LIMIT 1");
+    Ok(found.bind(endpoint_id).bind(hostname).number(tx).await?.is_some())
+}
+
+/// Gives the next delivery of the name to the endpoint its time.
+pub(crate) async fn wake_next(
+    tx: &mut Session,
+    endpoint_id: &str,
+    hostname: &str,
+    at: Moment,
+) -> Result<(), DbError> {
+    sql("UPDATE deliveries SET next_retry_at = $3 WHERE next_retry_at IS NULL AND id = (
+         SELECT id FROM deliveries WHERE endpoint_id = $1 AND hostname = $2 AND status = 'pending'
+         AND replay_of IS NULL ORDER BY hostname_seq LIMIT 1)")
+    .bind(endpoint_id)
+    .bind(hostname)
+    .bind(at)
+    .run(tx)
+    .await
+    .map(drop)
+}
+
+/// Endpoints that have deliveries with a time. Hops from endpoint to endpoint in the index: the cost is theirs, not that
+/// of their deliveries.
+pub(crate) async fn schedule(session: &mut Session, limit: i64) -> Result<Vec<DueEndpoint>, DbError> {
+    sql("WITH RECURSIVE hop (id) AS (
+             SELECT MIN(endpoint_id) FROM deliveries WHERE next_retry_at IS NOT NULL
+             UNION ALL
+             SELECT (SELECT MIN(d.endpoint_id) FROM deliveries d
+                     WHERE d.next_retry_at IS NOT NULL AND d.endpoint_id > hop.id)
+             FROM hop WHERE hop.id IS NOT NULL
+         )
+         SELECT hop.id AS endpoint_id,
+             (SELECT MIN(d.next_retry_at) FROM deliveries d
+              WHERE d.next_retry_at IS NOT NULL AND d.endpoint_id = hop.id) AS due_at,
+             CAST(CASE WHEN e.failing_since IS NULL THEN 0 ELSE 1 END AS BIGINT) AS is_failing
+         FROM hop JOIN webhook_endpoints e ON e.id = hop.id
+         ORDER BY due_at LIMIT $1")
+    .bind(limit)
+    .all(session)
+    .await
+}
+
+/// Takes due deliveries to an endpoint.
 pub(crate) async fn lease(
     tx: &mut Session,
+    endpoint_id: &str,
     now: Moment,
     until: Moment,
     token: &str,
     limit: i64,
 ) -> Result<Vec<Delivery>, DbError> {
-    let skip = if tx.is_postgres() { "FOR UPDATE OF d SKIP LOCKED" } else { "" };
+    let skip = if tx.is_postgres() { "FOR UPDATE SKIP LOCKED" } else { "" };
     let due = sql(format!(
-        "SELECT d.* FROM deliveries d WHERE d.status = 'pending' AND d.next_retry_at <= $1
-         AND (d.replay_of IS NOT NULL OR NOT EXISTS (
-             SELECT 1 FROM deliveries e WHERE e.endpoint_id = d.endpoint_id AND e.hostname = d.hostname
-             AND e.hostname_seq < d.hostname_seq AND e.status = 'pending' AND e.replay_of IS NULL))
-         ORDER BY d.next_retry_at, d.id LIMIT $2 {skip}"
+        "SELECT * FROM deliveries WHERE endpoint_id = $1 AND next_retry_at <= $2 AND status = 'pending'
+         ORDER BY next_retry_at, id LIMIT $3 {skip}"
     ));
-    let leased = due.bind(now).bind(limit).all::<Delivery>(tx).await?;
+    let leased = due.bind(endpoint_id).bind(now).bind(limit).all::<Delivery>(tx).await?;
     for delivery in &leased {
         sql("UPDATE deliveries SET next_retry_at = $2, lease_token = $3 WHERE id = $1")
             .bind(&delivery.id)
@@ -107,10 +151,12 @@ pub(crate) async fn give_up(tx: &mut Session, endpoint_id: &str, at: Moment) -> 
     .map(drop)
 }
 
-pub(crate) async fn next_due(session: &mut Session) -> Result<Option<i64>, DbError> {
-    sql("SELECT next_retry_at FROM deliveries WHERE status = 'pending' ORDER BY next_retry_at LIMIT 1")
-        .number(session)
-        .await
+/// Throws away at most `limit` deliveries that were finished before `before`, with their attempts.
+pub(crate) async fn forget(tx: &mut Session, before: Moment, limit: i64) -> Result<u64, DbError> {
+    const OLD: &str = "SELECT id FROM deliveries WHERE finished_at < $1 ORDER BY finished_at, id LIMIT $2";
+    let attempts = sql(format!("DELETE FROM delivery_attempts WHERE delivery_id IN ({OLD})"));
+    attempts.bind(before).bind(limit).run(tx).await?;
+    sql(format!("DELETE FROM deliveries WHERE id IN ({OLD})")).bind(before).bind(limit).run(tx).await
 }
 
 pub(crate) async fn find(session: &mut Session, id: &str) -> Result<Option<Delivery>, DbError> {

@@ -23,6 +23,11 @@ pub(crate) async fn lock(tx: &mut Session, hostname: &Hostname) -> Result<Hostna
     .await
 }
 
+/// Holds a name that has a row already.
+pub(crate) async fn hold(tx: &mut Session, hostname: &str) -> Result<(), DbError> {
+    sql("UPDATE hostnames SET event_seq = event_seq WHERE hostname = $1").bind(hostname).run(tx).await.map(drop)
+}
+
 pub(crate) async fn next_generation(tx: &mut Session, hostname: &Hostname) -> Result<i64, DbError> {
     let next = sql("UPDATE hostnames SET generation = generation + 1 WHERE hostname = $1 RETURNING generation");
     next.bind(hostname).one::<(i64,)>(tx).await.map(|(number,)| number)

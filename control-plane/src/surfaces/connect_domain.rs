@@ -10,6 +10,7 @@ mod connections;
 mod cursor;
 mod error;
 mod events;
+pub(crate) mod message;
 mod once;
 mod reference;
 mod state_word;
@@ -79,7 +80,8 @@ pub(crate) fn router() -> (Router<AppState>, utoipa::openapi::OpenApi) {
         .routes(routes!(connections::check_records))
         .routes(routes!(tokens::mint))
         .routes(routes!(webhooks::create_endpoint, webhooks::list_endpoints))
-        .routes(routes!(webhooks::delete_endpoint))
+        .routes(routes!(webhooks::get_endpoint, webhooks::update_endpoint, webhooks::delete_endpoint))
+        .routes(routes!(webhooks::rotate_secret))
         .routes(routes!(webhooks::list_deliveries))
         .routes(routes!(webhooks::get_delivery))
         .routes(routes!(webhooks::replay))

@@ -72,10 +72,10 @@ fn verb_worker_and_report_at_once_fire_the_pair_exactly_once() {
             let runs = [look(Looker::Verb), look(Looker::Worker), report(1), report(2), look(Looker::Verb)];
             join_all(runs).await.into_iter().for_each(|run| run.unwrap());
             let events = bench.core.events(&tenant.caller, 0, 1000).await.unwrap();
-            let of_name: Vec<_> = events.iter().filter(|event| event.hostname == hostname).collect();
+            let of_name: Vec<_> = events.iter().filter(|event| event.hostname.as_deref() == Some(&hostname)).collect();
             let kinds: Vec<_> = of_name.iter().map(|event| event.kind.as_str()).collect();
             assert_eq!(kinds, ["ownership.proven", "certificate.issued", "claim.live"], "round {round}");
-            let numbers: Vec<_> = of_name.iter().map(|event| event.hostname_seq).collect();
+            let numbers: Vec<_> = of_name.iter().map(|event| event.hostname_seq.unwrap()).collect();
             assert_eq!(numbers, [1, 2, 3]);
         }
     });

@@ -1,6 +1,6 @@
 //! What the core promises, on SQLite and on a real PostgreSQL alike.
 
-#![expect(clippy::unwrap_used, reason = "the harness stops a test where it stands")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "the harness stops a test where it stands")]
 
 mod claims;
 mod concurrency;
@@ -8,3 +8,4 @@ mod harness;
 mod idempotency;
 mod keys;
 mod outbox;
+mod webhooks;

@@ -129,6 +129,7 @@ impl From<CoreError> for ApiError {
             CoreError::WrongState { lifecycle } => {
                 with(StatusCode::CONFLICT, "wrong_state").details(json!({"state": lifecycle}))
             }
+            CoreError::EndpointDisabled => with(StatusCode::CONFLICT, "endpoint_disabled"),
             CoreError::QuotaExceeded { kind, limit, plan } => with(StatusCode::PAYMENT_REQUIRED, "QuotaExceeded")
                 .details(json!({"limit": limit, "plan": plan, "kind": kind})),
             CoreError::IdempotencyInFlight => with(StatusCode::CONFLICT, "idempotency_in_flight"),

@@ -28,6 +28,7 @@ pub fn event_name(kind: EventKind) -> &'static str {
         EventKind::ClaimLost => "domain.lost",
         EventKind::ClaimRecovered => "domain.recovered",
         EventKind::ClaimStalled => "domain.stalled",
+        EventKind::EndpointDisabled => "webhook_endpoint.disabled",
         EventKind::OwnershipProven => "domain.verified",
         EventKind::RecordsWritten => "domain.added",
     }
@@ -53,12 +54,12 @@ pub(crate) struct EventView {
     #[serde(rename = "type")]
     #[schema(example = "domain.verified")]
     kind: &'static str,
-    /// The connection.
+    /// The connection. This and the hostname are null when the event is about the account.
     #[serde(rename = "jobId")]
-    job_id: String,
-    hostname: String,
+    job_id: Option<String>,
+    hostname: Option<String>,
     /// Its number among the events of this hostname.
-    hostname_seq: i64,
+    hostname_seq: Option<i64>,
     data: Value,
     #[schema(value_type = String, format = DateTime)]
     created_at: Moment,

@@ -21,7 +21,8 @@ use super::{
     once::{Once, Start},
 };
 use crate::core::{
-    CoreError, Delivery, DeliveryAttempt, DeliveryStatus, Event, EventKind, Moment, NewEndpoint, WebhookEndpoint,
+    CoreError, Delivery, DeliveryAttempt, DeliveryStatus, DisableReason, EndpointPatch, Event, EventKind, Moment,
+    NewEndpoint, WebhookEndpoint,
 };
 
 /// A new endpoint.
@@ -45,9 +46,17 @@ pub(crate) struct EndpointView {
     /// Empty: all.
     events: Vec<&'static str>,
     enabled: bool,
+    /// Why it is not: `asked`, `gone` (it answered 410) or `failing` (nothing reached it for days).
+    disabled_reason: Option<&'static str>,
+    /// Since when nothing reaches it.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    failing_since: Option<Moment>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Moment,
-    /// Only in the answer that makes the endpoint.
+    /// Until when the secret before the last rotation signs beside the new one.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    former_secret_until: Option<Moment>,
+    /// Only in the answers that make the endpoint or its secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     signing_secret: Option<String>,
 }
@@ -59,7 +68,10 @@ impl From<WebhookEndpoint> for EndpointView {
             url: from.url,
             events: from.events.0.into_iter().map(event_name).collect(),
             enabled: from.enabled.0,
+            disabled_reason: from.disabled_reason.map(DisableReason::as_str),
+            failing_since: from.failing_since,
             created_at: from.created_at,
+            former_secret_until: from.former_until,
             signing_secret: None,
         }
     }
@@ -117,6 +129,59 @@ pub(crate) async fn list_endpoints(
     Ok(Json(paging.page(rows, |row| &row.id, Into::into)))
 }
 
+/// One endpoint. Needs `webhooks:write` or `apps:admin`.
+#[utoipa::path(get, path = "/v1/webhook-endpoints/{id}", tag = "webhooks", params(("id" = String, Path)),
+    responses((status = 200, body = EndpointView), (status = "4XX", body = Problem)))]
+pub(crate) async fn get_endpoint(
+    State(state): State<AppState>,
+    Key(caller): Key,
+    Path(id): Path<String>,
+) -> Result<Json<EndpointView>, ApiError> {
+    Ok(Json(state.core.endpoint(&caller, &id).await?.into()))
+}
+
+/// What shall change; what is missing stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UpdateEndpoint {
+    #[schema(example = "https://hooks.acme.example/namegate")]
+    url: Option<String>,
+    /// Empty: all.
+    events: Option<Vec<String>>,
+    /// False gives up what it was not told yet.
+    enabled: Option<bool>,
+}
+
+/// Change an endpoint, or switch it off and on. What happened while it was off is not sent afterwards; read it with
+/// `GET /v1/events`. Needs `webhooks:write` or `apps:admin`.
+#[utoipa::path(patch, path = "/v1/webhook-endpoints/{id}", tag = "webhooks", request_body = UpdateEndpoint,
+    params(("id" = String, Path)),
+    responses((status = 200, body = EndpointView), (status = "4XX", body = Problem)))]
+pub(crate) async fn update_endpoint(
+    State(state): State<AppState>,
+    Key(caller): Key,
+    Path(id): Path<String>,
+    body: Body<UpdateEndpoint>,
+) -> Result<Json<EndpointView>, ApiError> {
+    let UpdateEndpoint { url, events, enabled } = body.value;
+    let events = events.as_deref().map(kinds).transpose()?;
+    let patch = EndpointPatch { url, events, enabled };
+    Ok(Json(state.core.update_endpoint(&caller, &id, patch).await?.into()))
+}
+
+/// Make a new signing secret. The one before signs beside it for a day. Needs `webhooks:write` or `apps:admin`.
+#[utoipa::path(post, path = "/v1/webhook-endpoints/{id}/secret:rotate", tag = "webhooks",
+    params(("id" = String, Path)),
+    responses((status = 200, body = EndpointView), (status = "4XX", body = Problem)))]
+pub(crate) async fn rotate_secret(
+    State(state): State<AppState>,
+    Key(caller): Key,
+    Path(id): Path<String>,
+) -> Result<Json<EndpointView>, ApiError> {
+    let (endpoint, secret) = state.core.rotate_signing_secret(&caller, &id).await?;
+    Ok(Json(EndpointView { signing_secret: Some(secret), ..endpoint.into() }))
+}
+
 /// End an endpoint. Needs `webhooks:write` or `apps:admin`.
 #[utoipa::path(delete, path = "/v1/webhook-endpoints/{id}", tag = "webhooks", params(("id" = String, Path)),
     responses((status = 204), (status = "4XX", body = Problem)))]
@@ -139,14 +204,15 @@ pub(crate) struct DeliveryView {
     #[serde(rename = "type")]
     kind: &'static str,
     #[serde(rename = "jobId")]
-    job_id: String,
-    hostname: String,
+    job_id: Option<String>,
+    hostname: Option<String>,
     /// The delivery that this one repeats.
     replay_of: Option<String>,
     /// `pending`, `delivered` or `failed`.
     status: &'static str,
     /// How often it was tried.
     attempts: i64,
+    /// Null at the end, and while it waits for an earlier event of its hostname.
     #[schema(value_type = Option<String>, format = DateTime)]
     next_retry_at: Option<Moment>,
     #[schema(value_type = String, format = DateTime)]

@@ -172,7 +172,8 @@ impl State {
         let message = Message { headers: head.headers, body, request: format!("{} {}", head.method, head.uri) };
         let hostname = message.text("hostname");
         self.messages.lock().push(message);
-        let of_hostname = self.of_hostname.lock().iter().find(|(known, _)| *known == hostname).map(|(_, how)| how.clone());
+        let of_hostname =
+            self.of_hostname.lock().iter().find(|(known, _)| *known == hostname).map(|(_, how)| how.clone());
         let next = self.next.lock().pop_front();
         let taking = next.or(of_hostname).or_else(|| self.default.lock().clone()).unwrap_or(Taking::Take);
         respond(taking).await

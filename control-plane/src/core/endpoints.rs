@@ -78,7 +78,10 @@ impl Core {
         check_target(&new.url, self.settings.dev)?;
         db::accounts::hold(tx, &caller.account_id).await?;
         if db::endpoints::count(tx, &caller.account_id, caller.environment).await? >= MAX_ENDPOINTS as i64 {
-            return Err(CoreError::invalid("/url", format!("an account has at most {MAX_ENDPOINTS} webhook endpoints")));
+            return Err(CoreError::invalid(
+                "/url",
+                format!("an account has at most {MAX_ENDPOINTS} webhook endpoints"),
+            ));
         }
         let id = new_id();
         let (secret, sealed_secret) = self.new_signing_secret(&id)?;

@@ -3,9 +3,7 @@
 //! After a rotation the secret before it goes on signing beside the new one for a day, so that a receiver may learn the
 //! new one without losing a message.
 
-use super::{
-    Caller, Core, CoreError, WebhookEndpoint, audit, endpoints::own_endpoint, secret_key::random_base62,
-};
+use super::{Caller, Core, CoreError, WebhookEndpoint, audit, endpoints::own_endpoint, secret_key::random_base62};
 use crate::db;
 
 /// Characters of a signing secret: 190 bits.

@@ -56,7 +56,9 @@ mod tests {
 
     #[test]
     fn outside_development_only_https_to_a_name_of_the_internet_may_be_told() {
-        for text in ["https://hooks.acme.example/in?x=1", "https://hooks.acme.example:8443/", "https://b\u{fc}cher.example"] {
+        for text in
+            ["https://hooks.acme.example/in?x=1", "https://hooks.acme.example:8443/", "https://b\u{fc}cher.example"]
+        {
             assert_eq!(refusal(text, false), None, "{text}");
         }
         for text in [

@@ -25,18 +25,14 @@ pub(crate) async fn insert(tx: &mut Session, delivery: &Delivery) -> Result<(), 
 
 /// Whether a delivery of the name to the endpoint is not finished.
 pub(crate) async fn is_awaited(tx: &mut Session, endpoint_id: &str, hostname: &str) -> Result<bool, DbError> {
-    let found = sql("SELECT hostname_seq FROM deliveries WHERE endpoint_id = $1 AND hostname = $2 AND status = 'pending'
+    let found =
+        sql("SELECT hostname_seq FROM deliveries WHERE endpoint_id = $1 AND hostname = $2 AND status = 'pending'
          AND replay_of IS NULL LIMIT 1");
     Ok(found.bind(endpoint_id).bind(hostname).number(tx).await?.is_some())
 }
 
 /// Gives the next delivery of the name to the endpoint its time.
-pub(crate) async fn wake_next(
-    tx: &mut Session,
-    endpoint_id: &str,
-    hostname: &str,
-    at: Moment,
-) -> Result<(), DbError> {
+pub(crate) async fn wake_next(tx: &mut Session, endpoint_id: &str, hostname: &str, at: Moment) -> Result<(), DbError> {
     sql("UPDATE deliveries SET next_retry_at = $3 WHERE next_retry_at IS NULL AND id = (
          SELECT id FROM deliveries WHERE endpoint_id = $1 AND hostname = $2 AND status = 'pending'
          AND replay_of IS NULL ORDER BY hostname_seq LIMIT 1)")

@@ -126,11 +126,7 @@ pub(crate) async fn failed(tx: &mut Session, id: &str, at: Moment) -> Result<Opt
         .map(|since| since.map(Moment::from_millis))
 }
 
-pub(crate) async fn count(
-    session: &mut Session,
-    account_id: &str,
-    environment: Environment,
-) -> Result<i64, DbError> {
+pub(crate) async fn count(session: &mut Session, account_id: &str, environment: Environment) -> Result<i64, DbError> {
     sql("SELECT COUNT(*) FROM webhook_endpoints WHERE account_id = $1 AND environment = $2 AND deleted_at IS NULL")
         .bind(account_id)
         .bind(environment)

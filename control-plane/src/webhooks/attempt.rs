@@ -89,8 +89,9 @@ impl Outcome {
 
     /// How long the receiver asks to be left alone: `Retry-After` of 429 and 503 (RFC 9110 section 10.2.3).
     pub(crate) fn retry_after(&self, now: Moment) -> Option<Duration> {
-        let Self::Refused { status: StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, retry_after, .. } =
-            self
+        let Self::Refused {
+            status: StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, retry_after, ..
+        } = self
         else {
             return None;
         };

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::CertificateDer, pki_types::pem::PemObject as _};
+use rustls::{
+    ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::CertificateDer, pki_types::pem::PemObject as _,
+};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 
 use super::targets::{PublicOnly, Targets};

@@ -34,12 +34,7 @@ impl From<InvalidHeaderValue> for SigningError {
 
 /// `webhook-id`, `webhook-timestamp`, `webhook-signature` of Standard Webhooks. The secret before the current one signs
 /// too while it is good: a receiver takes the message if one of the signatures is right.
-pub(crate) fn headers(
-    id: &str,
-    at: Moment,
-    body: &[u8],
-    secrets: &SigningSecrets,
-) -> Result<Headers, SigningError> {
+pub(crate) fn headers(id: &str, at: Moment, body: &[u8], secrets: &SigningSecrets) -> Result<Headers, SigningError> {
     let time = at.as_secs().to_string();
     let mut signatures = Vec::new();
     for secret in std::iter::once(&secrets.current).chain(&secrets.former) {

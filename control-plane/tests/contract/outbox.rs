@@ -168,7 +168,8 @@ fn an_endpoint_that_nothing_reaches_for_days_is_disabled_when_another_message_is
         let fail = async |name: &str, next| {
             tenant.verified(name).await;
             let due = core.lease_deliveries(&to, 1, LEASE).await.unwrap().remove(0);
-            core.record_delivery_attempt(&due, &attempt(&tenant, 1, 500), next).await.unwrap()
+            let tried = attempt(&tenant, due.delivery.attempts + 1, 500);
+            core.record_delivery_attempt(&due, &tried, next).await.unwrap()
         };
         assert_eq!(fail("a.customer.com", NextStep::GiveUp).await, Recorded::Kept);
         bench.clock.advance(core.settings().disable_after);

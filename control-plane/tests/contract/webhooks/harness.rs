@@ -70,7 +70,8 @@ impl Scene {
     pub(crate) fn another_sender(&self) -> Sender {
         let settings = SenderSettings { targets: Targets::Any, retry_for: RETRY_FOR, roots: None };
         let metrics = WebhookMetrics::new(&Registry::new()).unwrap();
-        Sender::new(self.bench.core.clone(), settings, SenderLimits::default(), metrics, CancellationToken::new()).unwrap()
+        Sender::new(self.bench.core.clone(), settings, SenderLimits::default(), metrics, CancellationToken::new())
+            .unwrap()
     }
 
     /// Moves the clock, then sends.

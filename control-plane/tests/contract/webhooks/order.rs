@@ -14,7 +14,12 @@ fn events_of_a_name_arrive_in_order_although_the_first_fails() {
         scene.endpoint().await;
         scene.receiver.answer_for("slow.customer.com", Taking::Status(500, ""));
         let ids = [scene.tenant.pointing("slow.customer.com").await, scene.tenant.pointing("quick.customer.com").await];
-        scene.bench.core.take_reports(&[issued("r1", "slow.customer.com"), issued("r2", "quick.customer.com")]).await.unwrap();
+        scene
+            .bench
+            .core
+            .take_reports(&[issued("r1", "slow.customer.com"), issued("r2", "quick.customer.com")])
+            .await
+            .unwrap();
         drop(ids);
         scene.send().await;
         let whole = [("domain.verified", 1), ("ssl.issued", 2), ("domain.flow.completed", 3)];
@@ -22,7 +27,11 @@ fn events_of_a_name_arrive_in_order_although_the_first_fails() {
         assert_eq!(scene.receiver.story("quick.customer.com"), whole, "other names do not wait");
         assert_eq!(scene.receiver.story("slow.customer.com"), whole[..1]);
         scene.later(Duration::from_mins(2)).await;
-        assert_eq!(scene.receiver.story("slow.customer.com"), [&whole[..1], &whole[..1]].concat(), "the first one again");
+        assert_eq!(
+            scene.receiver.story("slow.customer.com"),
+            [&whole[..1], &whole[..1]].concat(),
+            "the first one again"
+        );
         scene.receiver.answer_for("slow.customer.com", Taking::Take);
         scene.later(Duration::from_mins(5)).await;
         assert_eq!(scene.receiver.story("slow.customer.com"), [&whole[..1], &whole[..1], &whole[..]].concat());
@@ -47,8 +56,10 @@ fn a_receiver_that_was_away_for_an_hour_misses_nothing() {
         let away = scene.receiver.messages().len();
         scene.receiver.answer(Taking::Take);
         scene.later(Duration::from_hours(1)).await;
-        let numbers: Vec<_> =
-            scene.receiver.messages()[away..].iter().map(|message| message.json()["hostname_seq"].as_i64().unwrap()).collect();
+        let numbers: Vec<_> = scene.receiver.messages()[away..]
+            .iter()
+            .map(|message| message.json()["hostname_seq"].as_i64().unwrap())
+            .collect();
         assert_eq!(numbers, [1, 2, 3, 4], "verified, issued, completed, drift: gap-free and in order");
     });
 }

@@ -54,7 +54,8 @@ fn an_endpoint_of_development_is_not_dialled_in_production() {
     let dev = CoreSettings { dev: true, ..CoreSettings::default() };
     on_both_with(dev, |bench| async move {
         let (scene, _pebble) = public(bench).await;
-        let urls = [scene.receiver.url(), scene.receiver.tls_url(), scene.receiver.tls_url().replace("127.", "::ffff:127.")];
+        let urls =
+            [scene.receiver.url(), scene.receiver.tls_url(), scene.receiver.tls_url().replace("127.", "::ffff:127.")];
         for url in &urls[..2] {
             scene.endpoint_at(url, &[]).await;
         }
@@ -72,14 +73,24 @@ fn addresses_and_plain_text_are_refused_when_an_endpoint_is_made_or_changed() {
         let core = &bench.core;
         let make = async |url: &str| {
             let mut tx = core.begin().await.unwrap();
-            let made = core.create_endpoint(&mut tx, &tenant.caller, NewEndpoint { url: url.to_owned(), events: vec![] }).await;
+            let made = core
+                .create_endpoint(&mut tx, &tenant.caller, NewEndpoint { url: url.to_owned(), events: vec![] })
+                .await;
             core.commit(tx).await.unwrap();
             made
         };
         let (endpoint, _) = make("https://hooks.customer.com/in").await.unwrap();
-        for url in ["http://hooks.customer.com/in", "https://169.254.169.254/", "https://[::ffff:127.0.0.1]/", "https://localhost/"] {
+        for url in [
+            "http://hooks.customer.com/in",
+            "https://169.254.169.254/",
+            "https://[::ffff:127.0.0.1]/",
+            "https://localhost/",
+        ] {
             let refused = make(url).await.err();
-            assert!(matches!(&refused, Some(CoreError::Invalid { pointer, .. }) if pointer == "/url"), "{url}: {refused:?}");
+            assert!(
+                matches!(&refused, Some(CoreError::Invalid { pointer, .. }) if pointer == "/url"),
+                "{url}: {refused:?}"
+            );
             let patch = EndpointPatch { url: Some(url.to_owned()), ..EndpointPatch::default() };
             let refused = core.update_endpoint(&tenant.caller, &endpoint.id, patch).await.err();
             assert!(matches!(refused, Some(CoreError::Invalid { .. })), "{url}: {refused:?}");

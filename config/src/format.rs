@@ -26,7 +26,9 @@ pub(crate) const EDGE: Format = Format {
 
 /// `namegate-control`.
 pub(crate) const CONTROL: Format = Format {
-    tables: &["listen", "database", "keys", "tokens", "edge", "acme", "dns", "worker", "plans", "dev", "log"],
+    tables: &[
+        "listen", "database", "keys", "tokens", "edge", "acme", "dns", "worker", "webhooks", "plans", "dev", "log",
+    ],
     prefix: "NAMEGATE_CONTROL__",
     aliases: &[("DATABASE_URL", ("database", "url")), ("NAMEGATE_KEY_FILE", ("keys", "file"))],
     example: ("edge", "cname"),

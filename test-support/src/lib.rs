@@ -53,5 +53,5 @@ pub use loopback::Loopback;
 pub use origin::{BadOrigin, Echo, Misbehaviour, Origin};
 pub use pebble::{Pebble, PebbleOptions};
 pub use postgres::Postgres;
-pub use shell::Shell;
 pub use receiver::{Message, Receiver, Taking};
+pub use shell::Shell;

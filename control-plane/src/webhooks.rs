@@ -10,7 +10,7 @@
 //! giving only the first one a time.
 //!
 //! Where a message goes is a stranger's word. Outside development only public addresses are dialled, looked at after
-//! resolving and each time ([`targets`]), redirects are not followed, and of an answer a few KiB are read.
+//! resolving and each time ([`Targets`]), redirects are not followed, and of an answer a few KiB are read.
 
 mod attempt;
 mod http;

@@ -20,7 +20,6 @@ pub(crate) fn whole(ports: &Ports, dns: SocketAddr) -> String {
     };
     let demo = ports.url(*demo);
     let auth = |key: &str| format!("-H \"Authorization: Bearer {key}\"");
-    let json = "-H \"Content-Type: application/json\"";
     let (admin_auth, own_auth) = (auth(key), auth("<YOUR_KEY>"));
     let (visit, refused, connected) =
         (curl(ports, "shop.customer.test"), curl(ports, "stranger.test"), curl(ports, NAME));
@@ -40,11 +39,11 @@ A name that nobody has connected (TLS alert unrecognized_name):
 
 Connect a hostname (docs/quickstart.md). Each answer has what comes for <APP_ID>, <YOUR_KEY> and <ID>:
   # 1. Create an application
-  curl -X POST {control}/v1/applications {admin_auth} {json} -d '{{\"name\":\"Acme Sites\",\"allowed_origins\":[\"https://app.acme.example\"]}}'
+  curl -X POST {control}/v1/applications {admin_auth} -d '{{\"name\":\"Acme Sites\",\"allowed_origins\":[\"https://app.acme.example\"]}}'
   # 2. Create an API key
-  curl -X POST {control}/v1/applications/<APP_ID>/keys {admin_auth} {json} -d '{{\"name\":\"server-prod\",\"scopes\":[\"connections:read\",\"connections:write\"]}}'
+  curl -X POST {control}/v1/applications/<APP_ID>/keys {admin_auth} -d '{{\"name\":\"server-prod\",\"scopes\":[\"connections:read\",\"connections:write\"]}}'
   # 3. Start a connection
-  curl -X POST {control}/v1/connections {own_auth} {json} -d '{{\"application_id\":\"<APP_ID>\",\"hostname\":\"{NAME}\"}}'
+  curl -X POST {control}/v1/connections {own_auth} -d '{{\"application_id\":\"<APP_ID>\",\"hostname\":\"{NAME}\"}}'
   # 4. Publish DNS, as the customer
   scripts/dev-dns {NAME}
   # 5. Verify ownership

@@ -13,7 +13,7 @@ body{background:#15181b}}
 *{box-sizing:border-box}body{margin:0;font:16px/1.55 system-ui,sans-serif;color:var(--ink)}a{color:var(--link);
 text-decoration:none}a:hover{text-decoration:underline}.all{display:grid;grid-template-columns:19rem minmax(0,1fr)}
 nav{position:sticky;top:0;height:100vh;overflow:auto;padding:1.5rem 1rem;border-right:1px solid var(--line);
-font-size:.875rem}nav ul{list-style:none;margin:.2rem 0 1rem;padding:0}nav li{padding:.1rem 0}nav b{text-transform:
+font-size:.875rem}nav ul{list-style:none;margin:.2rem 0 1rem;padding:0}nav li a{display:flex;padding:.1rem 0}nav li a span{flex:none}nav b{text-transform:
 capitalize}main{padding:2rem 3rem 6rem;max-width:62rem}h2{margin:3.5rem 0 0;text-transform:capitalize}h2+p{margin-top:0;
 color:var(--soft)}section{padding:1.5rem 0;border-top:1px solid var(--line)}section h3{margin:0;font-size:1rem}code,pre{
 font:.875rem/1.5 ui-monospace,monospace}code,pre{background:var(--tint);border-radius:4px}code{padding:.1rem .3rem}
@@ -38,8 +38,8 @@ pub(super) fn page(document: &Value) -> String {
     let _ = write!(
         page,
         "<a href='#objects'><b>Objects</b></a></nav><main><h1>API reference</h1><p>{}</p><p>Every request carries \
-         <code>Authorization: Bearer &lt;key&gt;</code>. Bodies are JSON, with or without a <code>Content-Type</code>. The same \
-         for programs: <a href='/openapi.json'>/openapi.json</a> (OpenAPI 3.1).</p>",
+         <code>Authorization: Bearer &lt;key&gt;</code>. Bodies are JSON, with or without a <code>Content-Type</code>; \
+         fields with a star are required. The same for programs: <a href='/openapi.json'>/openapi.json</a> (OpenAPI 3.1).</p>",
         prose(document.pointer("/info/description"))
     );
     for subject in &subjects {

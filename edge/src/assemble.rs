@@ -26,6 +26,7 @@ use crate::{
     proxy::{Proxy, ProxySettings},
     reload::{PolicyError, PolicyMaker, Reloader},
     serve::Deps,
+    tick::tick,
     upgrade::{Kind, Listening},
 };
 
@@ -173,6 +174,7 @@ impl Edge {
     fn work(&self, control: Option<Control>) {
         let (certificates, working) = (self.deps.certificates.clone(), self.working.clone());
         self.workers.spawn(async move { certificates.run(working).await });
+        self.workers.spawn(tick(self.working.clone()));
         if let Some(Control { feed, delivery, .. }) = control {
             self.workers.spawn(feed.run(self.working.clone().cancelled_owned()));
             self.workers.spawn(delivery.run(self.working.clone().cancelled_owned()));

@@ -31,6 +31,7 @@ pub mod proxy;
 pub mod reload;
 pub mod secure;
 pub mod serve;
+mod tick;
 pub mod tls;
 mod tunnel;
 pub mod upgrade;

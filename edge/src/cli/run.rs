@@ -1,6 +1,6 @@
 //! `namegate-edge run`.
 
-use std::{path::Path, process::ExitCode, sync::Arc};
+use std::{io, path::Path, process::ExitCode, sync::Arc};
 
 use clock::SystemClock;
 use config::{AccessLog as LogChoice, EdgeConfig};
@@ -12,7 +12,10 @@ use edge::{
 };
 use prometheus::Registry;
 use sd_notify::NotifyState;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    runtime::{Builder, Runtime},
+    signal::unix::{Signal, SignalKind, signal},
+};
 
 use super::{complain, load_or_print};
 
@@ -45,15 +48,20 @@ fn start_and_serve(path: &Path, config: EdgeConfig, upgrade: bool) -> Result<(),
     };
     let inherited = taken.as_mut().map(|taken| std::mem::take(&mut taken.sockets)).unwrap_or_default();
     let sockets = assemble::bind(&config, inherited)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(assemble::threads(&config))
-        .thread_name("edge")
-        .enable_all()
-        .build()?;
+    let runtime = runtime(assemble::threads(&config))?;
     runtime.block_on(serve(path, config, sockets, taken))?;
     // Whatever still blocks a thread (a resolver, a slow disk) is not worth waiting for.
     runtime.shutdown_background();
     Ok(())
+}
+
+/// A single thread has nobody to share work with, and a request costs less without the means to.
+fn runtime(threads: usize) -> io::Result<Runtime> {
+    let mut builder = match threads {
+        0 | 1 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    builder.worker_threads(threads.max(1)).thread_name("edge").enable_all().build()
 }
 
 async fn serve(
@@ -110,7 +118,7 @@ async fn serve(
 
 async fn start(path: &Path, config: EdgeConfig, sockets: Vec<Listening>) -> Result<Edge, StartError> {
     let log = match config.log.access {
-        LogChoice::Json => AccessLog::to(std::io::stdout(), config.limits.access_log_queue),
+        LogChoice::Json => AccessLog::to(io::stdout(), config.limits.access_log_queue),
         LogChoice::Off => AccessLog::off(),
     };
     let registry = Registry::new();
@@ -154,7 +162,7 @@ struct Signals {
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    fn new() -> io::Result<Self> {
         Ok(Self {
             hangup: signal(SignalKind::hangup())?,
             interrupt: signal(SignalKind::interrupt())?,

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    future::poll_fn,
     io::{self, IoSlice},
     net::SocketAddr,
     os::fd::AsRawFd,
@@ -21,8 +22,9 @@ use pingora_core::protocols::{
 use pingora_http::ResponseHeader;
 use rustls::HandshakeKind;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
+    io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::TcpStream,
+    time::timeout,
 };
 use tokio_rustls::server::TlsStream;
 
@@ -133,6 +135,17 @@ impl Connection {
     /// Whether it carries HTTP/2.
     pub fn is_h2(&self) -> bool {
         self.h2
+    }
+
+    /// Waits until a request begins to arrive, and leaves it to be read; false when none comes: the peer has closed, or
+    /// has been silent for as long as a connection may idle.
+    pub async fn has_request(&mut self) -> bool {
+        let idle = self.visit.policy.limits.keepalive_timeout;
+        let first = poll_fn(|cx| Pin::new(&mut self.tls).poll_fill_buf(cx).map_ok(|bytes| !bytes.is_empty()));
+        let arrived = timeout(idle, first).await;
+        // A peer that has closed in order has been cut off from nothing and may well be gone: it is not told again.
+        self.closed = matches!(arrived, Ok(Ok(false)));
+        matches!(arrived, Ok(Ok(true)))
     }
 
     /// Whether its end would cut off a response. HTTP/2 has its own words for that (RFC 9113 section 6.4).

@@ -13,8 +13,8 @@ use std::{path::Path, sync::Arc};
 
 use clock::SharedClock;
 use pingora_core::{
-    apps::{HttpServerOptions, ServerApp},
-    protocols::http::v2::server::default_h2_options,
+    apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp},
+    protocols::http::{ServerSession, v2::server::default_h2_options},
     server::configuration::ServerConf,
 };
 use pingora_proxy::HttpProxy;
@@ -79,8 +79,8 @@ impl Proxy {
     }
 
     /// Serves a connection's requests until it closes.
-    pub async fn run(&self, secured: Secured) {
-        let Ok(connection) = Connection::new(secured) else {
+    pub async fn run(&self, secured: Box<Secured>) {
+        let Some(connection) = open(secured) else {
             return;
         };
         let _open = self.metrics.connection_open();
@@ -92,16 +92,48 @@ impl Proxy {
             let go_away = || {
                 away.send_replace(true);
             };
-            self.drain.serve_h2(self.inner.process_new(Box::new(connection), &stopping), turns, wait, go_away).await;
+            self.drain.serve_h2(self.inner.process_new(connection, &stopping), turns, wait, go_away).await;
         } else {
-            self.drain.serve_h1(self.inner.process_new(Box::new(connection), &self.quiet), turns, wait).await;
+            self.drain.serve_h1(self.serve_h1(connection), turns, wait).await;
         }
+    }
+
+    /// Serves one request of HTTP/1 after the other. Pingora's session and its future take 20 KiB; they are made when a
+    /// request begins to arrive, so that a connection that waits for one, or for its end, goes without.
+    async fn serve_h1(&self, mut connection: Box<Connection>) {
+        let mut kept = None;
+        while connection.has_request().await {
+            let Some(reusable) = self.serve_request(connection, kept).await else { return };
+            let (stream, settings) = reusable.consume();
+            let Ok(same) = stream.into_any().downcast() else { return };
+            (connection, kept) = (same, settings);
+        }
+    }
+
+    /// Serves the request that has begun to arrive. Not an `async fn`: its caller would keep room for the session.
+    fn serve_request(
+        &self,
+        connection: Box<Connection>,
+        kept: Option<HttpPersistentSettings>,
+    ) -> impl Future<Output = Option<ReusedHttpStream>> + Send {
+        let idle = connection.visit().policy.limits.keepalive_timeout;
+        let mut session = ServerSession::new_http1(connection);
+        session.set_keepalive(Some(idle.as_secs().max(1)));
+        if let Some(settings) = kept {
+            settings.apply_to_session(&mut session);
+        }
+        self.inner.process_new_http(session, &self.quiet)
     }
 
     /// Begins to drain: requests in flight or on the way are served, and then each connection is closed.
     pub fn stop(&self) {
         self.drain.begin();
     }
+}
+
+/// The connection in its final place: a future that had it among its variables would keep room for it.
+fn open(secured: Box<Secured>) -> Option<Box<Connection>> {
+    Connection::new(*secured).ok().map(Box::new)
 }
 
 /// Pingora's own limits as the base: options made from nothing would lose its bounds on header lists.

@@ -88,7 +88,11 @@ pub async fn serve(accepted: Accepted, policy: Arc<Policy>, deps: &Deps) -> Resu
 }
 
 /// Everything before the first request; `None` for a probe, which has no requests.
-async fn secure_visitor(accepted: Accepted, policy: Arc<Policy>, deps: &Deps) -> Result<Option<Secured>, ServeError> {
+async fn secure_visitor(
+    accepted: Accepted,
+    policy: Arc<Policy>,
+    deps: &Deps,
+) -> Result<Option<Box<Secured>>, ServeError> {
     let visitor = match hello::read(accepted, &policy.limits).await? {
         Hello::Visitor(visitor) => visitor,
         Hello::Probe(probe) => {
@@ -97,5 +101,5 @@ async fn secure_visitor(accepted: Accepted, policy: Arc<Policy>, deps: &Deps) ->
         }
     };
     let admitted = admit::admit(visitor, &policy.gate).await?;
-    Ok(Some(secure::secure(admitted, policy, deps).await?))
+    Ok(Some(Box::new(secure::secure(admitted, policy, deps).await?)))
 }

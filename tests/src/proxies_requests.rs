@@ -10,6 +10,7 @@ use test_support::{
     Echo, EdgeOptions, EdgeProcess, FakeGate, Loopback, Origin, Reply,
     client::{Curl, http as client_http},
 };
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::stack::Proxying;
 
@@ -71,6 +72,39 @@ async fn a_response_reaches_the_visitor_piece_by_piece() {
     // The response never ends, so a piece that arrives was not held back for the rest.
     let first = tokio::time::timeout(Duration::from_secs(30), body.frame()).await.unwrap().unwrap().unwrap();
     assert!(first.into_data().unwrap().starts_with(b"0000000\n"));
+}
+
+#[tokio::test]
+async fn requests_that_come_byte_by_byte_follow_each_other_on_one_connection() {
+    let stack = Proxying::start().await;
+    let mut stream = stack.client().visit(stack.edge.https(), "slow.test").await.unwrap().stream;
+    for _ in 0..3 {
+        for byte in b"HEAD / HTTP/1.1\r\nHost: slow.test\r\n\r\n" {
+            stream.write_all(&[*byte]).await.unwrap();
+            stream.flush().await.unwrap();
+        }
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        assert!(head.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&head));
+    }
+    assert_eq!(stack.origin.connections(), 1);
+}
+
+#[tokio::test]
+async fn one_thread_serves_others_while_an_origin_is_slow() {
+    let stack = Proxying::start_with("[limits]\nthreads = 1").await;
+    stack.origin.hold();
+    let client = stack.client();
+    let mut http = client.visit(stack.edge.https(), "held.test").await.unwrap().http().await.unwrap();
+    let held = tokio::spawn(async move { http.get("held.test", "/hold").await });
+    stack.origin.reached(1).await;
+    for name in ["first.test", "second.test"] {
+        assert_eq!(stack.get(name, "/").await.unwrap().status(), StatusCode::OK);
+    }
+    stack.origin.release();
+    assert_eq!(held.await.unwrap().unwrap().status(), StatusCode::OK);
 }
 
 #[tokio::test]

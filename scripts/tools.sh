@@ -4,7 +4,7 @@
 #   scripts/tools.sh [build|test|pebble|bench|all]...      (default: build test)
 #
 #   build    C compiler, cmake                             (aws-lc and zlib-ng are compiled)
-#   test     curl, openssl, setpriv, cargo-nextest, PostgreSQL, Pebble
+#   test     curl, openssl, Python, Node.js, PHP, setpriv, cargo-nextest, PostgreSQL, Pebble
 #   pebble   Pebble 2.6 with its DNS test server, unpacked into the cache folder; needs no root
 #   bench    debootstrap                                   (peers are measured in a chroot)
 #
@@ -64,6 +64,10 @@ build_tools() {
 test_tools() {
     need curl curl ca-certificates
     need openssl openssl
+    # What docs/webhooks.md shows is run in these.
+    need python3 python3
+    need node nodejs
+    need php php-cli
     need setpriv util-linux
     install_missing
     if ! have cargo-nextest; then

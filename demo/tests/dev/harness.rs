@@ -1,9 +1,12 @@
 //! A running `dev` and a terminal beside it.
 
-use std::{future::ready, net::TcpListener, path::Path, process::Stdio};
+use std::{future::ready, net::TcpListener, path::Path, process::Stdio, time::Duration};
 
 use test_support::{Loopback, Shell, wait};
 use tokio::process::{Child, Command};
+
+/// It starts six programs, each of which may wait as long as any test waits.
+const START_LIMIT: Duration = Duration::from_secs(120);
 
 /// `dev` on an address of its own, with the ports that it has by default. Dropped: killed; its children end with it.
 pub(crate) struct Dev {
@@ -22,14 +25,14 @@ impl Dev {
     pub(crate) async fn start_in(folder: tempfile::TempDir, args: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut dev = Self::launch(folder, args, variables);
         let mut ended = None;
-        let lines = wait::until("dev is ready", || {
+        let lines = wait::within(START_LIMIT, || {
             ended = dev.child.try_wait().unwrap();
             let text = dev.printed();
             // The last line is a visit; webhooks may follow it.
             let is_whole = text.rsplit_once("https://").is_some_and(|(_, end)| end.contains("/\n\n"));
             ready((ended.is_some() || text.contains("dev: ready.") && is_whole).then_some(text))
         });
-        let text = lines.await;
+        let text = lines.await.unwrap_or_else(|| panic!("dev was not ready after {START_LIMIT:?}: {}", dev.printed()));
         assert!(ended.is_none(), "dev ended: {text}");
         dev
     }

@@ -47,14 +47,15 @@ impl Stack {
             true => None,
             false => Some(start_control(ports, folder, &pebble).await?),
         };
-        println!("dev: starting the edge");
-        let edge = EdgeProcess::start(edge_options(ports, folder, &pebble, control.as_ref())).await;
+        // Before the edge, which orders certificates at once for names that point here, and remembers those that failed.
         if let Some(control) = &control {
             println!("dev: connecting the demo's customers");
             seed::seed(Api::at(control.address()), pebble.dns(), &saas, &origin(ports))
                 .await
                 .context("the demo cannot be seeded")?;
         }
+        println!("dev: starting the edge");
+        let edge = EdgeProcess::start(edge_options(ports, folder, &pebble, control.as_ref())).await;
         let summary = match &control {
             Some(_) => summary::whole(ports, pebble.dns().address()),
             None => summary::edge_only(ports),

@@ -114,7 +114,7 @@ mod tests {
         round.extend(ours.map(|cost| (Kind::Namegate, sample(cost))));
         svg(&Results {
             quick: true,
-            machine: Machine { cores: 1, processor: None, memory_gib: None, kernel: None },
+            machine: Machine { cores: 1, processor: None, memory_gib: None, kernel: None, load: None },
             servers: Vec::new(),
             works: vec![Compared::of(Work::Http1, &[round], BTreeMap::new())],
             issuance: Vec::new(),

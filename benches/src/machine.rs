@@ -15,6 +15,8 @@ pub struct Machine {
     pub memory_gib: Option<u64>,
     /// The kernel's version, without a local suffix.
     pub kernel: Option<String>,
+    /// Programs that ran or wanted to when this was read (the average of a minute): before a run, those of others.
+    pub load: Option<f64>,
 }
 
 impl Machine {
@@ -27,6 +29,7 @@ impl Machine {
             processor: field(&cpuinfo, "model name").map(str::to_owned),
             memory_gib: field(&read("/proc/meminfo"), "MemTotal").and_then(gib),
             kernel: read("/proc/sys/kernel/osrelease").split(['-', '\n']).next().map(str::to_owned),
+            load: first_number(&read("/proc/loadavg")),
         }
     }
 }
@@ -43,6 +46,10 @@ fn gib(kib: &str) -> Option<u64> {
     Some(kib.div_ceil(1024 * 1024))
 }
 
+fn first_number(text: &str) -> Option<f64> {
+    text.split_ascii_whitespace().next()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +58,12 @@ mod tests {
     fn fields_are_found_by_their_whole_name() {
         assert_eq!(field("model\t: 1\nmodel name\t: A CPU\n", "model name"), Some("A CPU"));
         assert_eq!(field("", "model name"), None);
+    }
+
+    #[test]
+    fn the_load_is_that_of_the_last_minute() {
+        assert_eq!(first_number("16.31 15.02 9.70 3/512 4711\n"), Some(16.31));
+        assert_eq!(first_number(""), None);
     }
 
     #[test]

@@ -54,6 +54,13 @@ fn head(results: &Results) -> String {
         machine.memory_gib.map_or_else(|| "?".to_owned(), |gib| gib.to_string()),
         machine.kernel.as_deref().unwrap_or("?"),
     );
+    if let Some(load) = machine.load {
+        let _ = writeln!(
+            text,
+            "Load when the run began: {load:.1}. Above 1, other programs shared the cores and their caches: costs are\n\
+             higher and ratios less sure than on an idle machine.\n"
+        );
+    }
     let mut table = Table::new(&["server", "version", "key exchange with a browser's offer"]);
     for server in &results.servers {
         let cell = |value: &Option<String>| value.clone().unwrap_or_else(|| "?".to_owned());

@@ -114,10 +114,12 @@ pub async fn run(settings: Settings) -> Result<Results> {
         cache: settings.cache.clone(),
     };
     let plan = Plan::of(settings.quick);
+    // Before the first server is started, so that its load is that of others.
+    let machine = Machine::look();
     let (works, servers) = compare_all(&settings, &bed, &plan).await;
     Ok(Results {
         quick: settings.quick,
-        machine: Machine::look(),
+        machine,
         servers,
         works,
         issuance: if settings.wants(Part::Issuance) {

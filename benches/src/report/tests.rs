@@ -19,7 +19,7 @@ fn results() -> Results {
     };
     Results {
         quick: false,
-        machine: Machine { cores: 2, processor: None, memory_gib: Some(24), kernel: None },
+        machine: Machine { cores: 2, processor: None, memory_gib: Some(24), kernel: None, load: Some(16.31) },
         servers: vec![
             participant("namegate", None),
             participant("HAProxy", None),
@@ -47,6 +47,11 @@ fn what_was_not_measured_is_said_once_with_its_reason() {
     assert!(!text.contains("- Caddy, HTTP/1.1"), "a server that never started is told of once");
     assert!(text.contains("- Caddy, new names: no Pebble\n"), "a reason is one line");
     assert!(text.contains("| not measured"));
+}
+
+#[test]
+fn a_busy_machine_is_confessed() {
+    assert!(markdown(&results()).contains("Load when the run began: 16.3. Above 1, other programs"));
 }
 
 #[test]

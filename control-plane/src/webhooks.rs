@@ -132,10 +132,8 @@ impl Sender {
     async fn start_lanes(&self, tasks: &TaskTracker) -> Result<(usize, Option<Moment>), CoreError> {
         let schedule = self.core.delivery_schedule(self.limits.endpoints).await?;
         let now = self.core.now();
-        let (mut due, later): (Vec<DueEndpoint>, Vec<DueEndpoint>) =
+        let (due, later): (Vec<DueEndpoint>, Vec<DueEndpoint>) =
             schedule.into_iter().partition(|endpoint| endpoint.due_at <= now);
-        // Those that fail come last: they would have the oldest deliveries, always.
-        due.sort_by_key(|endpoint| endpoint.is_failing.0);
         let mut started = 0;
         for endpoint in due {
             if let Some(lane) = self.lanes.open(&endpoint.endpoint_id, endpoint.is_failing.0) {
@@ -143,10 +141,11 @@ impl Sender {
                 started += 1;
             }
         }
-        Ok((started, later.first().map(|endpoint| endpoint.due_at)))
+        Ok((started, later.iter().map(|endpoint| endpoint.due_at).min()))
     }
 
-    /// Sends what is due to one endpoint. Gives way at the first failure: the loop decides whose turn is next.
+    /// Sends what is due to one endpoint. Gives way at the first failure, and at the first success of one that failed:
+    /// the loop decides whose turn is next, and how much of it.
     async fn drive(self, lane: Lane) {
         let batch = if lane.is_failing() { 1 } else { self.limits.per_lane };
         while !self.stopping.is_cancelled() {
@@ -159,7 +158,7 @@ impl Sender {
                 }
             };
             let sent = futures::future::join_all(due.iter().map(|due| self.deliver(due))).await;
-            if sent.is_empty() || sent.contains(&false) {
+            if sent.is_empty() || sent.contains(&false) || lane.is_failing() {
                 return;
             }
         }

@@ -92,7 +92,8 @@ pub enum Recorded {
 }
 
 impl Core {
-    /// Endpoints with deliveries that have a time, those that are due first, at most `limit`.
+    /// Endpoints with deliveries that have a time, at most `limit`: those that take what they get before those that fail,
+    /// and of each the ones that are due first.
     ///
     /// # Errors
     /// [`CoreError::Db`].

@@ -44,7 +44,7 @@ pub(crate) async fn wake_next(tx: &mut Session, endpoint_id: &str, hostname: &st
     .map(drop)
 }
 
-/// Endpoints that have deliveries with a time. Hops from endpoint to endpoint in the index: the cost is theirs, not that
+/// Endpoints that have deliveries with a time, those that fail last: theirs would be the oldest, always. Hops from endpoint to endpoint in the index: the cost is theirs, not that
 /// of their deliveries.
 pub(crate) async fn schedule(session: &mut Session, limit: i64) -> Result<Vec<DueEndpoint>, DbError> {
     sql("WITH RECURSIVE hop (id) AS (
@@ -59,7 +59,7 @@ pub(crate) async fn schedule(session: &mut Session, limit: i64) -> Result<Vec<Du
               WHERE d.next_retry_at IS NOT NULL AND d.endpoint_id = hop.id) AS due_at,
              CAST(CASE WHEN e.failing_since IS NULL THEN 0 ELSE 1 END AS BIGINT) AS is_failing
          FROM hop JOIN webhook_endpoints e ON e.id = hop.id
-         ORDER BY due_at LIMIT $1")
+         ORDER BY is_failing, due_at LIMIT $1")
     .bind(limit)
     .all(session)
     .await

@@ -12,3 +12,4 @@ mod harness;
 mod internal;
 mod openapi;
 mod quickstart;
+mod webhooks;

@@ -84,3 +84,22 @@ fn a_receiver_that_hangs_holds_up_nobody_else() {
         sender.await.unwrap();
     });
 }
+
+#[test]
+fn what_has_piled_up_is_sent_once_the_receiver_is_back() {
+    sending(|scene| async move {
+        scene.endpoint().await;
+        scene.receiver.answer(Taking::Close);
+        for n in 0..30 {
+            scene.tenant.verified(&format!("shop{n}.customer.com")).await;
+        }
+        scene.send().await;
+        let away = scene.receiver.messages().len();
+        assert_eq!(away, 30, "each was tried once");
+        scene.receiver.answer(Taking::Take);
+        // All of them are due again after two minutes: the first one alone, the others side by side.
+        scene.later(Duration::from_mins(2)).await;
+        assert!(scene.deliveries().await.iter().all(|delivery| delivery.status == DeliveryStatus::Delivered));
+        assert_eq!(scene.receiver.messages().len(), 60);
+    });
+}

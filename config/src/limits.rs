@@ -116,7 +116,7 @@ limits! {
     /// Longest silence of an origin that owes an answer; before its first byte the answer is then 504.
     response_header_timeout: Duration = secs(30), ms(100) => mins(60);
     /// Longest silence of a visitor inside a request's body; then the connection is closed.
-    read_timeout: Duration = secs(60), ms(100) => mins(60);
+    read_timeout: Duration = secs(30), ms(100) => mins(60);
     /// Longest wait for a visitor to take bytes of a response; then the connection is closed.
     write_timeout: Duration = secs(30), ms(100) => mins(60);
     /// Longest silence on a WebSocket, an event stream or a gRPC stream; then it is closed.
@@ -127,10 +127,18 @@ limits! {
     origin_pool: usize = 1024, 0 => 1_000_000;
     /// How long an idle connection to an origin is kept; shorter than the origin's own limit, or requests meet a closed one.
     origin_idle: Duration = secs(60), secs(1) => mins(60);
-    /// Size of a request's head; a larger one is answered with 431.
+    /// Size of a request's head; a larger one is answered with 431. On h2 it is halved, as the size of the decoded fields.
     request_header_bytes: u64 = 32 * KIB, KIB => MIB;
+    /// From the handshake, later from its first byte, to a request's whole head; then the answer is 408.
+    request_header_timeout: Duration = secs(10), ms(100) => mins(2);
+    /// Fields of a request, each part of a cookie that h2 sends apart included; beyond it the answer is 431.
+    request_fields: usize = 100, 10 => 200;
+    /// Size of a request's target; a longer one is answered with 414.
+    request_target_bytes: u64 = 8 * KIB, KIB => 64 * KIB;
     /// Streams open at once on one h2 connection, as announced to the client.
     h2_streams: usize = 100, 1 => 10_000;
+    /// h2 frames that carry neither request nor data, in 10 seconds, beside those that responses cause; then the connection is cut.
+    h2_control_frames: usize = 1000, 100 => 1_000_000;
     /// From TERM to exit; requests that are still running then are cut.
     graceful_stop: Duration = secs(30), secs(0) => mins(60);
     /// How long a connection without a request may still bring one while the edge stops; its answer ends the connection.

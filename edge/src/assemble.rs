@@ -188,6 +188,7 @@ impl Edge {
             https_port: https_port.map_or(443, |address| address.port()),
             drain_wait: self.policy.load().limits.drain_wait,
             metrics: self.deps.metrics.clone(),
+            policy: self.policy.clone(),
         };
         let admin = Arc::new(Admin {
             health: self.health.clone(),
@@ -259,7 +260,7 @@ fn proxy_settings(config: &EdgeConfig) -> ProxySettings<'_> {
         origin_pool: config.limits.origin_pool,
         origin_ca_root: config.proxy.origin_ca_root.as_deref(),
         h2_streams: u32::try_from(config.limits.h2_streams).unwrap_or(u32::MAX),
-        header_bytes: u32::try_from(config.limits.request_header_bytes).unwrap_or(u32::MAX),
+        header_bytes: u32::try_from(config.limits.request_header_bytes / 2).unwrap_or(u32::MAX),
         keepalive_timeout: config.limits.keepalive_timeout,
     }
 }

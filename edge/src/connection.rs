@@ -22,7 +22,7 @@ use pingora_core::protocols::{
 use pingora_http::ResponseHeader;
 use rustls::HandshakeKind;
 use tokio::{
-    io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::TcpStream,
     time::timeout,
 };
@@ -30,10 +30,12 @@ use tokio_rustls::server::TlsStream;
 
 use crate::{
     gather::Gather,
+    guard::{Baton, Guard},
     http::{
         forward::{Forwarding, Peer},
         record::TlsFacts,
     },
+    metrics::Cuts,
     origin::Target,
     policy::Policy,
     proxy::Turns,
@@ -58,6 +60,8 @@ pub struct Visit {
     pub target: ArcSwapOption<Target>,
     /// Beginnings and ends of requests.
     pub(crate) turns: Turns,
+    /// What an HTTP/1 connection's guard has to know of its exchanges.
+    pub baton: Arc<Baton>,
     tls: Tls,
 }
 
@@ -81,8 +85,14 @@ impl Visit {
             forwarding: Forwarding::new(secured.from, &secured.site.hostname, peer),
             target: ArcSwapOption::empty(),
             turns: Turns::default(),
+            baton: Arc::default(),
             tls: tls_facts(&secured.tls),
         }
+    }
+
+    /// Whether it came over HTTP/2.
+    pub fn is_h2(&self) -> bool {
+        self.tls.h2
     }
 
     /// The TLS connection in the access log's terms.
@@ -106,7 +116,7 @@ fn tls_facts(tls: &TlsStream<Gather<TcpStream>>) -> Tls {
 /// A secured connection. However it is dropped, its peer is told by close_notify that nothing was cut off, unless
 /// something was.
 pub struct Connection {
-    tls: TlsStream<Gather<TcpStream>>,
+    tls: Guard<TlsStream<Gather<TcpStream>>>,
     digest: Arc<ProxyDigest>,
     visit: Arc<Visit>,
     h2: bool,
@@ -119,12 +129,17 @@ impl Connection {
     ///
     /// # Errors
     /// When Pingora cannot build the empty response head that a digest carries.
-    pub fn new(secured: Secured) -> pingora_core::Result<Self> {
+    pub fn new(secured: Secured, cuts: Cuts) -> pingora_core::Result<Self> {
         let visit = Arc::new(Visit::new(&secured));
         let h2 = visit.tls.h2;
+        let limits = &secured.policy.limits.guard;
+        let tls = match h2 {
+            true => Guard::http2(secured.tls, limits, cuts),
+            false => Guard::http1(secured.tls, limits, visit.baton.clone(), cuts),
+        };
         let response = Box::new(ResponseHeader::build_no_case(200, Some(0))?);
         let digest = Arc::new(ProxyDigest::new(response, Some(Box::new(visit.clone()))));
-        Ok(Self { tls: secured.tls, digest, visit, h2, closed: false })
+        Ok(Self { tls, digest, visit, h2, closed: false })
     }
 
     /// What its requests share.
@@ -141,8 +156,7 @@ impl Connection {
     /// has been silent for as long as a connection may idle.
     pub async fn has_request(&mut self) -> bool {
         let idle = self.visit.policy.limits.keepalive_timeout;
-        let first = poll_fn(|cx| Pin::new(&mut self.tls).poll_fill_buf(cx).map_ok(|bytes| !bytes.is_empty()));
-        let arrived = timeout(idle, first).await;
+        let arrived = timeout(idle, poll_fn(|cx| self.tls.poll_arrival(cx))).await;
         // A peer that has closed in order has been cut off from nothing and may well be gone: it is not told again.
         self.closed = matches!(arrived, Ok(Ok(false)));
         matches!(arrived, Ok(Ok(true)))
@@ -212,14 +226,14 @@ impl Drop for Connection {
     /// that from an attack (RFC 8446 section 6.1). What the socket does not take at once is not sent.
     fn drop(&mut self) {
         if !self.closed && !self.is_within_response() {
-            let _ = Pin::new(&mut self.tls).poll_shutdown(&mut Context::from_waker(Waker::noop()));
+            let _ = Pin::new(self.tls.get_mut()).poll_shutdown(&mut Context::from_waker(Waker::noop()));
         }
     }
 }
 
 impl UniqueID for Connection {
     fn id(&self) -> UniqueIDType {
-        self.tls.get_ref().0.as_raw_fd()
+        self.tls.get_ref().get_ref().0.as_raw_fd()
     }
 }
 

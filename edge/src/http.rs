@@ -7,6 +7,7 @@ pub mod forward;
 pub mod host;
 pub mod record;
 pub mod redirect;
+pub mod websocket;
 
 pub use head::Head;
 

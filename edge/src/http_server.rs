@@ -7,7 +7,7 @@ use http::{HeaderValue, Request, Response, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 /// From accept, or from the last response, to a whole request head.
@@ -27,8 +27,9 @@ pub(crate) struct Stop {
 }
 
 /// Serves one connection: `answer` is called for each request.
-pub(crate) async fn serve<F, R>(tcp: TcpStream, from: SocketAddr, stop: Stop, answer: F)
+pub(crate) async fn serve<S, F, R>(stream: S, from: SocketAddr, stop: Stop, answer: F)
 where
+    S: AsyncRead + AsyncWrite + Unpin,
     F: Fn(Request<Incoming>, SocketAddr) -> R + Send + Sync,
     R: Future<Output = Reply> + Send,
 {
@@ -44,7 +45,7 @@ where
     });
     let mut server = hyper::server::conn::http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD).half_close(true);
-    let mut connection = std::pin::pin!(server.serve_connection(TokioIo::new(tcp), service));
+    let mut connection = std::pin::pin!(server.serve_connection(TokioIo::new(stream), service));
     let no_more = async {
         stop.token.cancelled().await;
         tokio::time::sleep(stop.wait).await;

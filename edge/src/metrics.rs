@@ -1,10 +1,11 @@
 //! Counters of the line and of requests. No label ever holds a hostname.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, exponential_buckets};
 
 use crate::{
+    guard::Cut,
     http::answer::Fault,
     serve::{ServeError, Served},
 };
@@ -26,6 +27,20 @@ pub struct Metrics {
     origin_connect_failures: IntCounter,
     plain: IntCounterVec,
     reloads: IntCounterVec,
+    cuts: Cuts,
+}
+
+/// Counts connections that the guard cut, by reason. One reference, since every connection has it.
+#[derive(Debug, Clone)]
+pub struct Cuts(Arc<[(Cut, IntCounter)]>);
+
+impl Cuts {
+    /// A connection was cut.
+    pub fn count(&self, cut: Cut) {
+        if let Some((_, counter)) = self.0.iter().find(|(known, _)| *known == cut) {
+            counter.inc();
+        }
+    }
 }
 
 /// Counts an open connection down when it closes.
@@ -48,6 +63,8 @@ impl Metrics {
         let faults = counters(registry, "http_faults_total", "Requests that the edge answered itself", &["reason"])?;
         let class = |class: &str| requests.with_label_values(&[class]);
         let fault = |fault: Fault| (fault, faults.with_label_values(&[fault.code()]));
+        let cuts = counters(registry, "connections_cut_total", "Connections cut for what came on them", &["reason"])?;
+        let cut = |cut: Cut| (cut, cuts.with_label_values(&[cut.code()]));
         Ok(Self {
             accepted: counter(registry, "connections_accepted_total", "TCP connections accepted on HTTPS listeners")?,
             accept_errors: counter(registry, "accept_errors_total", "Failed accepts, such as for want of descriptors")?,
@@ -81,6 +98,7 @@ impl Metrics {
                 &["answer"],
             )?,
             reloads: counters(registry, "config_reloads_total", "Configuration reloads by result", &["result"])?,
+            cuts: Cuts(Cut::all().map(cut).collect()),
         })
     }
 
@@ -126,6 +144,11 @@ impl Metrics {
         if let Some((_, counter)) = self.faults.iter().find(|(known, _)| Some(*known) == fault) {
             counter.inc();
         }
+    }
+
+    /// The counters of a connection's guard.
+    pub fn cuts(&self) -> Cuts {
+        self.cuts.clone()
     }
 
     /// An origin could not be reached in one try.

@@ -5,6 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use certs::Challenges;
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::Full;
@@ -13,6 +14,7 @@ use names::Hostname;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    guard::Guard,
     http::{
         answer::{self, Fault},
         host, redirect,
@@ -20,6 +22,7 @@ use crate::{
     http_server::{self, Reply, Stop},
     listen::Acceptor,
     metrics::Metrics,
+    policy::Policy,
     serve::Accepted,
 };
 
@@ -36,6 +39,8 @@ pub struct Plain {
     pub drain_wait: Duration,
     /// Counters.
     pub metrics: Metrics,
+    /// The rules of the moment; here, how large and how slow a request may be.
+    pub policy: Arc<ArcSwap<Policy>>,
 }
 
 impl Plain {
@@ -46,7 +51,9 @@ impl Plain {
             async move {
                 let answer = |request, _| std::future::ready(plain.answer(&request));
                 let stop = Stop { token: stop, wait: plain.drain_wait };
-                http_server::serve(accepted.tcp, accepted.from, stop, answer).await;
+                let limits = plain.policy.load().limits.guard;
+                let guarded = Guard::small_http1(accepted.tcp, &limits, plain.metrics.cuts());
+                http_server::serve(guarded, accepted.from, stop, answer).await;
             }
         };
         acceptor.serve_each(tasks, stop.clone(), serve).await;

@@ -9,7 +9,7 @@ use control_client::Gate;
 use ipnet::IpNet;
 use rustls::ServerConfig;
 
-use crate::{http::forward::Peer, origin::Origins};
+use crate::{guard::GuardLimits, http::forward::Peer, origin::Origins};
 
 /// One snapshot of the rules.
 pub struct Policy {
@@ -40,8 +40,8 @@ pub struct LineLimits {
     pub keepalive_timeout: Duration,
     /// How long a connection without a request in flight may bring one once the process drains.
     pub drain_wait: Duration,
-    /// Largest request head, in bytes of names and values.
-    pub request_header_bytes: usize,
+    /// What the stream under the requests bears.
+    pub guard: GuardLimits,
 }
 
 impl Policy {

@@ -20,7 +20,13 @@ use pingora_core::{
 use pingora_proxy::HttpProxy;
 use tokio::sync::watch;
 
-use crate::{access_log::AccessLog, connection::Connection, metrics::Metrics, proxy::hooks::Hooks, secure::Secured};
+use crate::{
+    access_log::AccessLog,
+    connection::Connection,
+    metrics::{Cuts, Metrics},
+    proxy::hooks::Hooks,
+    secure::Secured,
+};
 
 use drain::Drain;
 pub(crate) use drain::Turns;
@@ -28,7 +34,15 @@ pub(crate) use drain::Turns;
 /// Tries to reach an origin for one request; each goes to the next address.
 pub(crate) const MAX_ATTEMPTS: usize = 3;
 /// What one HTTP/2 stream may keep waiting for its visitor to read.
-const H2_SEND_BUFFER: usize = 128 * 1024;
+const H2_SEND_BUFFER: usize = 64 * 1024;
+/// What a visitor may send on one HTTP/2 stream, and on all of a connection, before somebody has read it: an upload of
+/// 100 Mbit/s over 40 ms passes, and a hostile connection pins no more.
+const H2_STREAM_WINDOW: u32 = 512 * 1024;
+const H2_CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Streams that a visitor reset before they were looked at, and that it made the edge reset by breaking the protocol;
+/// one more and the connection ends (CVE-2023-44487, CVE-2025-8671).
+const H2_PENDING_RESETS: usize = 20;
+const H2_ERROR_RESETS: usize = 32;
 
 /// What the proxy is built with; it stands until the process ends.
 #[derive(Debug, Clone)]
@@ -80,7 +94,7 @@ impl Proxy {
 
     /// Serves a connection's requests until it closes.
     pub async fn run(&self, secured: Box<Secured>) {
-        let Some(connection) = open(secured) else {
+        let Some(connection) = open(secured, self.metrics.cuts()) else {
             return;
         };
         let _open = self.metrics.connection_open();
@@ -132,8 +146,8 @@ impl Proxy {
 }
 
 /// The connection in its final place: a future that had it among its variables would keep room for it.
-fn open(secured: Box<Secured>) -> Option<Box<Connection>> {
-    Connection::new(*secured).ok().map(Box::new)
+fn open(secured: Box<Secured>, cuts: Cuts) -> Option<Box<Connection>> {
+    Connection::new(*secured, cuts).ok().map(Box::new)
 }
 
 /// Pingora's own limits as the base: options made from nothing would lose its bounds on header lists.
@@ -142,5 +156,9 @@ fn h2_options(settings: &ProxySettings<'_>) -> pingora_core::protocols::http::v2
     options.max_concurrent_streams(settings.h2_streams);
     options.max_header_list_size(settings.header_bytes);
     options.max_send_buffer_size(H2_SEND_BUFFER);
+    options.initial_window_size(H2_STREAM_WINDOW);
+    options.initial_connection_window_size(H2_CONNECTION_WINDOW);
+    options.max_pending_accept_reset_streams(H2_PENDING_RESETS);
+    options.max_local_error_reset_streams(Some(H2_ERROR_RESETS));
     options
 }

@@ -4,13 +4,15 @@ use std::{path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwap;
 use clock::SharedClock;
-use config::{EdgeConfig, Mistakes};
+use config::{EdgeConfig, Limits, Mistakes};
 use control_client::{Directory, Gate, GateError, GateLimits, GateSettings, Origin, OriginError};
 use parking_lot::Mutex;
 use prometheus::Registry;
 use serde::Serialize;
 
 use crate::{
+    guard::GuardLimits,
+    http1::HeadLimits,
     metrics::Metrics,
     origin::{OriginSettings, Origins},
     policy::{LineLimits, Policy},
@@ -122,9 +124,24 @@ fn policy(config: &EdgeConfig, gate: Gate, origin: Option<Origin>, tls: Arc<rust
             write_timeout: limits.write_timeout,
             keepalive_timeout: limits.keepalive_timeout,
             drain_wait: limits.drain_wait,
-            request_header_bytes: usize::try_from(limits.request_header_bytes).unwrap_or(usize::MAX),
+            guard: guard_limits(limits),
         },
         tls,
+    }
+}
+
+/// What a connection's guard bears.
+pub(crate) fn guard_limits(limits: &Limits) -> GuardLimits {
+    let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
+    GuardLimits {
+        head: HeadLimits {
+            bytes: bytes(limits.request_header_bytes),
+            fields: limits.request_fields,
+            target: bytes(limits.request_target_bytes),
+        },
+        head_timeout: limits.request_header_timeout,
+        write_timeout: limits.write_timeout,
+        control_frames: limits.h2_control_frames,
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::{
 use crate::stack::Proxying;
 
 /// A stop that gives connections all the time that a test may need.
-const PATIENT: &str = "[limits]\ndrain_wait = \"60s\"\ngraceful_stop = \"120s\"";
+const PATIENT: &str = "[limits]\ndrain_wait = \"60s\"\ngraceful_stop = \"120s\"\nhello_timeout = \"60s\"\nrequest_header_timeout = \"60s\"";
 
 /// A drain that is under way: nothing is accepted any more.
 async fn stopping(stack: &Proxying) {

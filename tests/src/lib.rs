@@ -11,6 +11,8 @@ mod answers_for_broken_origins;
 #[cfg(test)]
 mod asks_before_it_issues;
 #[cfg(test)]
+mod cuts_slow_clients;
+#[cfg(test)]
 mod drains;
 #[cfg(test)]
 mod hands_over;
@@ -27,7 +29,13 @@ mod reads_hellos;
 #[cfg(test)]
 mod redirects_plain_text;
 #[cfg(test)]
+mod refuses_hostile_http1;
+#[cfg(test)]
+mod refuses_hostile_http2;
+#[cfg(test)]
 mod renews_under_traffic;
+#[cfg(test)]
+mod serves_real_clients;
 #[cfg(test)]
 mod survives_crashes;
 #[cfg(test)]

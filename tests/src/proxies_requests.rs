@@ -41,7 +41,7 @@ async fn every_pair_of_protocols_carries_a_request_with_its_body() {
 #[tokio::test]
 async fn large_responses_stream_without_being_kept_whole() {
     let stack = Proxying::start().await;
-    let before = resident_kib(stack.edge.id());
+    let before = stack.resident_kib();
     for alpn in ["http/1.1", "h2"] {
         let mut http =
             stack.client().alpn(&[alpn]).visit(stack.edge.https(), "big.test").await.unwrap().http().await.unwrap();
@@ -53,14 +53,8 @@ async fn large_responses_stream_without_being_kept_whole() {
         }
         assert_eq!(total, 100_000_000, "{alpn}");
     }
-    let grown = resident_kib(stack.edge.id()).saturating_sub(before);
+    let grown = stack.resident_kib().saturating_sub(before);
     assert!(grown < 32 * 1024, "the edge grew by {grown} KiB over responses of 100 MB");
-}
-
-fn resident_kib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::Response;
 use test_support::{
     AcmeProxy, EdgeOptions, EdgeProcess, FakeGate, Loopback, Origin, Pebble, PebbleOptions, Reply,
-    client::{TlsClient, http::HttpError},
+    client::{Raw, TlsClient, frames::Frames, http::HttpError},
     wait,
 };
 
@@ -87,6 +87,24 @@ impl Proxying {
 
     pub(crate) async fn get(&self, name: &str, path: &str) -> Result<Response<Bytes>, HttpError> {
         self.edge.get(&self.client(), name, path).await
+    }
+
+    /// A connection to write bytes of one's own on, over HTTP/1.1.
+    pub(crate) async fn raw(&self, name: &str) -> Raw {
+        self.client().alpn(&["http/1.1"]).visit(self.edge.https(), name).await.unwrap().raw()
+    }
+
+    /// A connection to write frames of one's own on, with these settings.
+    pub(crate) async fn frames(&self, name: &str, settings: &[(u16, u32)]) -> Frames {
+        let visit = self.client().alpn(&["h2"]).visit(self.edge.https(), name).await.unwrap();
+        visit.frames(settings).await.unwrap()
+    }
+
+    /// What the edge's process has in memory.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.edge.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
     /// The last line of the access log that has this status, once it is there.

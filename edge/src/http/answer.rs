@@ -13,10 +13,16 @@ pub enum Fault {
     BadHost,
     /// The request is not HTTP, or its body broke off.
     BadRequest,
+    /// The request expects what the edge does not do (RFC 9110 section 15.5.18).
+    ExpectationFailed,
+    /// The request's head did not arrive in time (RFC 9110 section 15.5.9).
+    HeadTimeout,
     /// The request's head is larger than the limit (RFC 6585 section 5).
     HeadTooLarge,
     /// Something broke inside the edge.
     Internal,
+    /// The edge opens no tunnels for visitors (RFC 9110 section 9.3.6).
+    MethodNotAllowed,
     /// The request is for another name than its connection (RFC 9110 section 15.5.20).
     Misdirected,
     /// The name is allowed but no origin is known for it.
@@ -31,6 +37,10 @@ pub enum Fault {
     OriginSlow,
     /// The origin's name has no address.
     OriginUnknown,
+    /// The request's target is longer than the limit (RFC 9110 section 15.5.15).
+    TargetTooLong,
+    /// The request's version of HTTP is not one that is spoken here (RFC 9110 section 15.6.6).
+    VersionNotSupported,
 }
 
 impl Fault {
@@ -38,14 +48,19 @@ impl Fault {
     pub fn status(self) -> StatusCode {
         match self {
             Self::BadHost | Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
+            Self::HeadTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::NoOrigin => StatusCode::NOT_FOUND,
             Self::OriginBroken | Self::OriginForbidden | Self::OriginNotTrusted | Self::OriginUnknown => {
                 StatusCode::BAD_GATEWAY
             }
             Self::OriginSlow => StatusCode::GATEWAY_TIMEOUT,
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::VersionNotSupported => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
         }
     }
 
@@ -54,8 +69,11 @@ impl Fault {
         match self {
             Self::BadHost => "bad_host",
             Self::BadRequest => "bad_request",
+            Self::ExpectationFailed => "expectation_failed",
+            Self::HeadTimeout => "head_timeout",
             Self::HeadTooLarge => "head_too_large",
             Self::Internal => "internal",
+            Self::MethodNotAllowed => "method_not_allowed",
             Self::Misdirected => "misdirected",
             Self::NoOrigin => "no_origin",
             Self::OriginBroken => "origin_broken",
@@ -63,6 +81,8 @@ impl Fault {
             Self::OriginNotTrusted => "origin_not_trusted",
             Self::OriginSlow => "origin_slow",
             Self::OriginUnknown => "origin_unknown",
+            Self::TargetTooLong => "target_too_long",
+            Self::VersionNotSupported => "version_not_supported",
         }
     }
 
@@ -73,6 +93,11 @@ impl Fault {
             StatusCode::MISDIRECTED_REQUEST => "misdirected_request",
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "head_too_large",
             StatusCode::NOT_FOUND => "not_found",
+            StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
+            StatusCode::REQUEST_TIMEOUT => "request_timeout",
+            StatusCode::URI_TOO_LONG => "target_too_long",
+            StatusCode::EXPECTATION_FAILED => "expectation_failed",
+            StatusCode::HTTP_VERSION_NOT_SUPPORTED => "version_not_supported",
             StatusCode::BAD_GATEWAY => "bad_gateway",
             StatusCode::GATEWAY_TIMEOUT => "gateway_timeout",
             _ => "internal_error",
@@ -86,6 +111,11 @@ impl Fault {
             StatusCode::MISDIRECTED_REQUEST => "This connection was opened for another site. Please try again.",
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "The request's header fields are too large.",
             StatusCode::NOT_FOUND => "Nothing is set up at this address yet.",
+            StatusCode::METHOD_NOT_ALLOWED => "The request's method is not served here.",
+            StatusCode::REQUEST_TIMEOUT => "The request did not arrive in time.",
+            StatusCode::URI_TOO_LONG => "The request's target is too long.",
+            StatusCode::EXPECTATION_FAILED => "The request expects something that is not offered here.",
+            StatusCode::HTTP_VERSION_NOT_SUPPORTED => "The request's version of HTTP is not spoken here.",
             StatusCode::BAD_GATEWAY => {
                 "The site behind this address is not answering properly. Please try again later."
             }
@@ -97,11 +127,14 @@ impl Fault {
     }
 
     /// Every fault, for metrics that exist from the start.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 16] = [
         Self::BadHost,
         Self::BadRequest,
+        Self::ExpectationFailed,
+        Self::HeadTimeout,
         Self::HeadTooLarge,
         Self::Internal,
+        Self::MethodNotAllowed,
         Self::Misdirected,
         Self::NoOrigin,
         Self::OriginBroken,
@@ -109,6 +142,8 @@ impl Fault {
         Self::OriginNotTrusted,
         Self::OriginSlow,
         Self::OriginUnknown,
+        Self::TargetTooLong,
+        Self::VersionNotSupported,
     ];
 }
 
@@ -123,18 +158,38 @@ pub struct Answer {
     pub body: Bytes,
 }
 
+impl Answer {
+    /// The bytes of this answer on an HTTP/1.1 connection that closes after it.
+    pub fn last_on_http1(&self) -> Bytes {
+        let reason = self.status.canonical_reason().unwrap_or_default();
+        let mut bytes = format!("HTTP/1.1 {} {reason}\r\nconnection: close\r\n", self.status.as_u16()).into_bytes();
+        for (name, value) in &self.fields {
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                bytes.extend_from_slice(part);
+            }
+        }
+        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(&self.body);
+        bytes.into()
+    }
+}
+
 /// Renders a fault as HTML, or as JSON when `accept` asks for it.
 pub fn answer(fault: Fault, accept: Option<&HeaderValue>) -> Answer {
     let (kind, body) = match wants_json(accept) {
         true => ("application/json", json_body(fault)),
         false => ("text/html; charset=utf-8", html_body(fault)),
     };
-    let fields = vec![
+    let mut fields = vec![
         (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
         (header::CONTENT_LENGTH, HeaderValue::from(body.len())),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     ];
+    if fault == Fault::MethodNotAllowed {
+        // RFC 9110 section 15.5.6 wants the list: of what the edge passes on, since the origin is not asked.
+        fields.push((header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")));
+    }
     Answer { status: fault.status(), fields, body: body.into() }
 }
 

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, os::fd::RawFd, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use clock::SharedClock;
 use control_client::Site;
-use http::{HeaderValue, Method, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use pingora_core::{
     Error, ErrorType, Result,
     modules::http::HttpModules,
@@ -24,8 +24,9 @@ use crate::{
         answer::{self, Answer, Fault},
         forward::OriginHost,
         host::{self, HostMatch},
-        redirect,
+        redirect, websocket,
     },
+    http1::Refusal,
     metrics::Metrics,
     origin::{Exchange, Target},
 };
@@ -73,8 +74,10 @@ impl Hooks {
 
     /// The site of a request, or the edge's own answer.
     async fn route(&self, head: &RequestHeader, visit: &Visit) -> Route {
-        if head::size(head) > visit.policy.limits.request_header_bytes {
-            return Route::Fault(Fault::HeadTooLarge);
+        if visit.is_h2()
+            && let Err(fault) = head::check_h2(head, &visit.policy.limits.guard.head)
+        {
+            return Route::Fault(fault);
         }
         let site = match host::match_host(head::authority(head), &visit.site.hostname) {
             HostMatch::Same => visit.site.clone(),
@@ -135,6 +138,9 @@ impl ProxyHttp for Hooks {
     async fn early_request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<()> {
         let visit = visit_of(session.digest()).ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
         visit.turns.next();
+        if session.is_upgrade_req() && !head::is_websocket(session.req_header()) {
+            head::drop_upgrade(session.req_header_mut());
+        }
         ctx.exchange = exchange_of(session);
         let limits = &visit.policy.limits;
         session.set_keepalive(Some(limits.keepalive_timeout.as_secs().max(1)));
@@ -216,11 +222,6 @@ impl ProxyHttp for Hooks {
         Ok(())
     }
 
-    async fn response_filter(&self, session: &mut Session, _: &mut ResponseHeader, _: &mut Context) -> Result<()> {
-        self.announce_drain(session);
-        Ok(())
-    }
-
     /// No byte of the request was sent, so the next address may be tried.
     fn fail_to_connect(
         &self,
@@ -251,7 +252,8 @@ impl ProxyHttp for Hooks {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
-        let Some(fault) = fault::of(error) else {
+        let refused = ctx.visit.as_ref().and_then(|visit| visit.baton.refused()).map(Refusal::fault);
+        let Some(fault) = refused.or_else(|| fault::of(error)) else {
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         };
         ctx.fault = Some(fault);
@@ -261,10 +263,31 @@ impl ProxyHttp for Hooks {
         FailToProxy { error_code: fault.status().as_u16(), can_reuse_downstream: false }
     }
 
+    /// A tunnel is opened by an origin that proves it understood (RFC 6455 section 4.1): bytes that a visitor sends
+    /// after a 101 from one that did not are a request of the visitor's making.
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        self.announce_drain(session);
+        if response.status == StatusCode::SWITCHING_PROTOCOLS {
+            if !websocket::is_accepted(&session.req_header().headers, &response.headers) {
+                return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
+            }
+            if let Some(visit) = &ctx.visit {
+                visit.baton.tunnel();
+            }
+        }
+        Ok(())
+    }
+
     async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
         log::finish(self, session, error, ctx);
         if let Some(visit) = &ctx.visit {
             visit.turns.next();
+            visit.baton.answered();
         }
     }
 

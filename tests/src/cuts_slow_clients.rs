@@ -1,0 +1,140 @@
+//! A visitor that is slow on purpose costs little and not for long.
+
+use std::time::Duration;
+
+use test_support::wait;
+use tokio::time::Instant;
+
+use crate::stack::Proxying;
+
+const HEAD: &str = "GET / HTTP/1.1\r\nHost: a.test\r\nX: ";
+
+/// Sends a head that never ends, a byte at a time, until the edge has had enough.
+async fn drip(stack: &Proxying, pause: Duration) -> (Option<u16>, Duration) {
+    let mut raw = stack.raw("a.test").await;
+    raw.send(HEAD).await.unwrap();
+    let begun = Instant::now();
+    while !raw.hears_within(pause).await && raw.send("x").await.is_ok() {}
+    let status = raw.response().await.map(|response| response.status);
+    (status, begun.elapsed())
+}
+
+#[tokio::test]
+async fn a_head_that_drips_is_answered_with_408_however_busy_it_looks() {
+    let stack = Proxying::start_with("[limits]\nrequest_header_timeout = \"500ms\"").await;
+    let (status, took) = drip(&stack, Duration::from_millis(20)).await;
+    assert_eq!(status, Some(408));
+    assert!(took >= Duration::from_millis(400), "{took:?}");
+    assert_eq!((stack.origin.connections(), stack.origin.requests()), (0, 0));
+    stack.edge.until_metric("namegate_edge_connections_cut_total{reason=\"head_timeout\"}", 1.0).await;
+}
+
+#[tokio::test]
+async fn a_visitor_that_says_nothing_is_hung_up_on() {
+    let stack = Proxying::start_with("[limits]\nrequest_header_timeout = \"300ms\"").await;
+    let mut raw = stack.raw("a.test").await;
+    assert_eq!(raw.rest().await, b"", "silence is answered with silence");
+    // In plain text as well.
+    let tcp = tokio::net::TcpStream::connect(stack.edge.http()).await.unwrap();
+    assert_eq!(test_support::client::Raw::over(tcp).rest().await, b"");
+}
+
+#[tokio::test]
+async fn the_time_between_requests_is_not_time_of_a_head() {
+    let stack = Proxying::start_with("[limits]\nrequest_header_timeout = \"300ms\"").await;
+    let mut raw = stack.raw("a.test").await;
+    for _ in 0..2 {
+        raw.send("GET /bytes/3 HTTP/1.1\r\nHost: a.test\r\n\r\n").await.unwrap();
+        assert_eq!(raw.response().await.unwrap().status, 200);
+        // Longer than a head may take.
+        assert!(!raw.hears_within(Duration::from_millis(600)).await, "the connection stays open and silent");
+    }
+    raw.send(HEAD).await.unwrap();
+    assert_eq!(raw.response().await.unwrap().status, 408, "the next head has its own time");
+}
+
+#[tokio::test]
+async fn a_body_that_stalls_ends_the_exchange() {
+    let stack = Proxying::start_with("[limits]\nread_timeout = \"300ms\"").await;
+    let mut raw = stack.raw("a.test").await;
+    raw.send("POST /sink HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10\r\n\r\nabc").await.unwrap();
+    raw.rest().await;
+    // The next request is not the rest of this one.
+    let response = stack.get("a.test", "/bytes/3").await.unwrap();
+    assert_eq!((response.body().len(), stack.origin.connections()), (3, 2));
+}
+
+#[tokio::test]
+async fn a_response_that_nobody_takes_is_given_up() {
+    let stack = Proxying::start_with("[limits]\nwrite_timeout = \"500ms\"").await;
+    let mut raw = stack.raw("a.test").await;
+    raw.send("GET /bytes/100000000 HTTP/1.1\r\nHost: a.test\r\n\r\n").await.unwrap();
+    assert!(raw.hears_within(Duration::from_secs(30)).await);
+    wait::until("no connection is open", async || {
+        (stack.edge.metric("namegate_edge_connections_open").await < 0.5).then_some(())
+    })
+    .await;
+}
+
+/// Measured with the limits as they are, with nothing beside them.
+mod alone {
+    use super::*;
+
+    /// Slow visitors at once.
+    const SLOW: usize = 2000;
+    /// What all of them may add to the edge's memory.
+    const ADDED_KIB: u64 = 64 * 1024;
+    /// A machine's own hiccups; below it a ratio says nothing.
+    const NOISE: Duration = Duration::from_millis(20);
+
+    #[tokio::test]
+    async fn the_default_gives_a_head_ten_seconds_and_a_hello_five() {
+        let stack = Proxying::start().await;
+        let (status, took) = drip(&stack, Duration::from_millis(500)).await;
+        assert_eq!(status, Some(408));
+        assert!((9.5..15.0).contains(&took.as_secs_f64()), "{took:?}");
+        let tcp = tokio::net::TcpStream::connect(stack.edge.https()).await.unwrap();
+        let begun = Instant::now();
+        assert_eq!(test_support::client::Raw::over(tcp).rest().await, b"");
+        assert!((4.5..10.0).contains(&begun.elapsed().as_secs_f64()), "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test]
+    async fn two_thousand_slow_visitors_cost_little_and_others_do_not_notice() {
+        // Longer than it takes to open them all, so that they are there at once.
+        let stack = Proxying::start_with("[limits]\nrequest_header_timeout = \"2m\"").await;
+        let quiet = p99(&stack).await;
+        let before = stack.resident_kib();
+        let mut slow = Vec::new();
+        for _ in 0..SLOW {
+            let mut raw = stack.raw("a.test").await;
+            raw.send(HEAD).await.unwrap();
+            slow.push(raw);
+        }
+        let busy = p99(&stack).await;
+        // The allocator gives back what the handshakes needed, ten seconds later and when it is asked for more.
+        wait::until(&format!("{SLOW} slow visitors add at most {ADDED_KIB} KiB"), async || {
+            stack.get("c.test", "/").await.unwrap();
+            (stack.resident_kib().saturating_sub(before) <= ADDED_KIB).then_some(())
+        })
+        .await;
+        assert!(busy <= quiet.max(NOISE) * 2, "p99 {quiet:?} became {busy:?}");
+        for raw in &mut slow {
+            raw.send("x").await.unwrap();
+        }
+    }
+
+    /// The 99th percentile of requests on one connection.
+    async fn p99(stack: &Proxying) -> Duration {
+        let mut raw = stack.raw("b.test").await;
+        let mut took = Vec::new();
+        for _ in 0..500 {
+            let begun = Instant::now();
+            raw.send("GET /bytes/100 HTTP/1.1\r\nHost: b.test\r\n\r\n").await.unwrap();
+            assert_eq!(raw.response().await.unwrap().status, 200);
+            took.push(begun.elapsed());
+        }
+        took.sort();
+        took[took.len() * 99 / 100]
+    }
+}

@@ -31,7 +31,10 @@ use async_trait::async_trait;
 use clock::{SharedClock, Timestamp};
 use names::Hostname;
 use parking_lot::Mutex;
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::{
@@ -47,10 +50,11 @@ use self::{
     plan::Plan,
 };
 use crate::{
-    Bundle, Issuer, Leaf, Store,
+    Bundle, Issuer, Leaf, Observer, Step, Store,
     budget::Slots,
     failures::Failures,
     life::{Action, Event, Lane, State, Validity},
+    observer::Nobody,
 };
 
 /// Limits of the manager.
@@ -107,6 +111,7 @@ struct Shared {
     lines: Vec<Arc<Line>>,
     store: Arc<dyn Store>,
     permit: Arc<dyn Permit>,
+    observer: Arc<dyn Observer>,
     clock: SharedClock,
     memory: Memory,
     failures: Failures,
@@ -117,6 +122,8 @@ struct Shared {
     /// Something changed that the renewal loop waits for.
     changed: Notify,
     heartbeat: AtomicU64,
+    /// Whether everything in the store is planned.
+    scanned: watch::Sender<bool>,
     /// When the store is tried again with what it did not take.
     save_after: Mutex<Timestamp>,
     tasks: TaskTracker,
@@ -136,6 +143,22 @@ impl Certificates {
         clock: SharedClock,
         registry: &prometheus::Registry,
     ) -> Result<Self, prometheus::Error> {
+        Self::observed(settings, issuers, store, permit, Arc::new(Nobody), clock, registry)
+    }
+
+    /// As [`new`](Self::new), with somebody who hears of every step.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn observed(
+        settings: Settings,
+        issuers: Vec<Arc<dyn Issuer>>,
+        store: Arc<dyn Store>,
+        permit: Arc<dyn Permit>,
+        observer: Arc<dyn Observer>,
+        clock: SharedClock,
+        registry: &prometheus::Registry,
+    ) -> Result<Self, prometheus::Error> {
         Ok(Self(Arc::new(Shared {
             lines: issuers.into_iter().map(|issuer| Arc::new(Line::new(issuer, Arc::clone(&clock)))).collect(),
             memory: Memory::new(settings.cache_bytes),
@@ -146,12 +169,14 @@ impl Certificates {
             plan: Mutex::new(Plan::new()),
             changed: Notify::new(),
             heartbeat: AtomicU64::new(0),
+            scanned: watch::Sender::new(false),
             save_after: Mutex::new(Timestamp::EPOCH),
             tasks: TaskTracker::new(),
             metrics: Metrics::new(registry)?,
             settings,
             store,
             permit,
+            observer,
             clock,
         })))
     }
@@ -190,6 +215,35 @@ impl Certificates {
         let result = obtained.as_ref().map_or_else(ObtainError::code, |_| "ok");
         self.0.metrics.wait(result, start.elapsed());
         obtained
+    }
+
+    /// As [`obtain`](Self::obtain), for a name that nobody waits for: it takes as long as an order takes. How many of
+    /// these are under way at once is the caller's to bound.
+    ///
+    /// # Errors
+    /// [`ObtainError`] says why there is none now.
+    pub async fn obtain_ahead(&self, name: &Hostname) -> Result<Arc<Leaf>, ObtainError> {
+        self.0.obtain(name).await
+    }
+
+    /// Whether `name` has a certificate or an order in flight, as far as the plan knows: one look into memory. Names
+    /// that are served under another name's certificate are not in it.
+    pub fn is_planned(&self, name: &Hostname) -> bool {
+        self.0.plan.lock().state(name).is_some_and(|state| state != State::Missing)
+    }
+
+    /// Waits until everything in the store is planned. An error of the store ends the walk, and the wait too.
+    pub async fn scanned(&self) {
+        // The sender lives as long as this handle.
+        let _ = self.0.scanned.subscribe().wait_for(|scanned| *scanned).await;
+    }
+
+    /// Lets go of a name that is not served any more: its certificate leaves memory, and its renewal the plan. What is
+    /// in the store stays, and serves again if the name comes back. An order in flight goes on.
+    pub fn forget(&self, name: &Hostname) {
+        self.0.memory.forget(name);
+        self.0.plan.lock().forget(name);
+        self.0.changed.notify_one();
     }
 
     /// Takes a certificate from elsewhere: stores it, serves it, plans its renewal.
@@ -348,6 +402,10 @@ impl Shared {
             plan.ask_at(name, renewal::first_hint(name, now, Duration::ZERO));
             self.changed.notify_one();
         }
+    }
+
+    fn tell(&self, name: &Hostname, step: &Step<'_>) {
+        self.observer.observe(name, step, self.clock.now());
     }
 
     fn apply(&self, name: &Hostname, event: Event) -> Vec<Action> {

@@ -159,6 +159,11 @@ impl Failure {
         }
     }
 
+    /// Failed orders since the name last had a certificate, as far as they are remembered.
+    pub fn in_a_row(&self) -> u32 {
+        self.attempts.saturating_add(self.outages)
+    }
+
     /// How many authorizations failed within the hour before `now`.
     pub(crate) fn authorizations_since(&self, now: Timestamp) -> usize {
         self.authorizations.iter().filter(|at| now.since(**at) < AUTHORIZATION_WINDOW).count()

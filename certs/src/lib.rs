@@ -23,6 +23,7 @@ mod leaf;
 mod life;
 #[cfg(test)]
 mod memory_store;
+mod observer;
 mod store;
 
 pub use acme::{AcmeError, AcmeIssuer, ExternalAccount, HttpError, ORDER_TIMEOUT, Settings as AcmeSettings};
@@ -36,4 +37,5 @@ pub use import::{ImportError, ImportReport, ImportSource, SkipReason, Skipped, U
 pub use internal::{InternalCa, InternalCaError};
 pub use issuer::{ChallengeKind, IssueError, Issued, Issuer, IssuerKey, OrderLimit, Progress, RenewalHint};
 pub use leaf::{Leaf, LeafError};
+pub use observer::{Observer, Step};
 pub use store::{Bundle, Scanned, Store, StoreError};

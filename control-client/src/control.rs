@@ -38,7 +38,7 @@ pub(crate) use self::directory::Forget;
 use self::{client::Client, metrics::Metrics, spool::Spool, store::Store};
 pub use self::{
     delivery::{Delivery, Reporter},
-    directory::Directory,
+    directory::{Directory, Listed},
     error::ControlError,
     feed::Feed,
     listener::{Event, Listener},
@@ -60,8 +60,8 @@ pub struct Control {
 impl Control {
     /// Loads what is on disk (blocking: about a second for a million names) and sets up the client. Sends nothing.
     ///
-    /// `listener` hears of every change that the feed brings, and at the start of the feed of every name that points
-    /// here.
+    /// `listener` hears of every change that the feed brings. What is known from before is no news: it is there to be
+    /// walked over ([`Directory::each_pointing`]).
     ///
     /// # Errors
     /// The token cannot be read, the URL is neither http nor https, the folder cannot be used, or the metrics are

@@ -130,8 +130,8 @@ impl Gate {
         Self(inner)
     }
 
-    /// May this name be served? From the directory or from memory when they can say; else by a question that all who need it share. Dropping
-    /// the future cancels nothing. Must be called within a tokio runtime.
+    /// May this name be served? From the directory or from memory when they can say; else by a question that all who
+    /// need it share. Dropping the future cancels nothing. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// [`Refusal::Denied`] when the endpoint said no, [`Refusal::Unavailable`] when nobody can say.
@@ -140,6 +140,12 @@ impl Gate {
             Some(outcome) => outcome,
             None => self.ask(name).await,
         }
+    }
+
+    /// Another number after every change that the control plane's feed brings; always the same without one. Whoever
+    /// remembers an admission can tell for the price of one load that it still stands.
+    pub fn version(&self) -> u64 {
+        self.0.directory.as_ref().map_or(0, Directory::version)
     }
 
     /// What [`admit`](Self::admit) would say and why. May send a question, but changes no memory, file or metric.

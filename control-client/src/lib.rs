@@ -29,7 +29,7 @@ mod site;
 mod tls;
 
 pub use control::{
-    Control, ControlError, ControlLimits, ControlSettings, Delivery, Directory, Event, Feed, Listener, Reporter,
+    Control, ControlError, ControlLimits, ControlSettings, Delivery, Directory, Event, Feed, Listed, Listener, Reporter,
 };
 pub use gate::{Explanation, Gate, GateError, Source};
 pub use origin::{Host, Origin, OriginError, Scheme};

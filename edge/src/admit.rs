@@ -1,10 +1,11 @@
 //! The second stage: may this name be served at all?
 
-use std::sync::Arc;
+use control_client::{Freshness, Gate, Refusal};
 
-use control_client::{Freshness, Gate, Refusal, Site};
-
-use crate::hello::{Alert, Visitor};
+use crate::{
+    hello::{Alert, Visitor},
+    standing::Admission,
+};
 
 /// A visitor whose name the gate admits.
 #[derive(Debug)]
@@ -12,7 +13,7 @@ pub struct Admitted {
     /// The visitor.
     pub visitor: Visitor,
     /// What the gate says about the name.
-    pub site: Arc<Site>,
+    pub admission: Admission,
     /// Whether a missing certificate may be ordered: never on the word of an answer that has gone stale.
     pub freshness: Freshness,
 }
@@ -52,8 +53,13 @@ impl AdmitError {
 /// # Errors
 /// [`AdmitError`]; the visitor has been sent the matching alert.
 pub async fn admit(visitor: Visitor, gate: &Gate) -> Result<Admitted, AdmitError> {
+    // Taken before the gate is asked: a change that comes meanwhile is noticed by the first request.
+    let version = gate.version();
     let error = match gate.admit(&visitor.name).await {
-        Ok(admitted) => return Ok(Admitted { visitor, site: admitted.site, freshness: admitted.freshness }),
+        Ok(admitted) => {
+            let admission = Admission::new(admitted.site, version);
+            return Ok(Admitted { visitor, admission, freshness: admitted.freshness });
+        }
         Err(Refusal::Denied) => AdmitError::Denied,
         Err(Refusal::Unavailable) => AdmitError::Unavailable,
     };

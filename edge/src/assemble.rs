@@ -3,10 +3,10 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use certs::{Certificates, CertificatesSettings, Challenges, FileStore, Issuer, Store};
+use certs::{Certificates, CertificatesSettings, Challenges, FileStore, Issuer, Observer, Store};
 use clock::SharedClock;
 use config::EdgeConfig;
-use control_client::{Control, ControlError, GateError};
+use control_client::{ControlError, GateError};
 use prometheus::Registry;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -14,7 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     access_log::AccessLog,
     admin::Admin,
-    control,
+    control::Line,
     explain::Explainer,
     health::{Health, Phase},
     issuers::{self, IssuerError},
@@ -100,12 +100,13 @@ impl Edge {
         let metrics = Metrics::new(&registry)?;
         let store: Arc<dyn Store> = Arc::new(FileStore::open(&config.storage.path, &registry)?);
         let challenges = Arc::new(Challenges::new(&registry)?);
-        let control = control::open(&config, clock.clone(), &registry).await?;
-        let directory = control.as_ref().map(|control| control.directory.clone());
+        let issuers = issuers::build(&config, store.clone(), challenges.clone(), clock.clone()).await?;
+        let line = Line::open(&config, issuers::names(&config, &issuers), clock.clone(), &registry).await?;
+        let directory = line.as_ref().map(Line::directory);
         let policy = maker.first(&config, directory.clone(), clock.clone(), &registry)?;
         let policy = Arc::new(ArcSwap::from_pointee(policy));
-        let issuers = issuers::build(&config, store.clone(), challenges.clone(), clock.clone()).await?;
-        let certificates = certificates(&config, issuers, store.clone(), &policy, clock.clone(), &registry)?;
+        let observer = line.as_ref().map(|line| line.herald() as Arc<dyn Observer>);
+        let certificates = certificates(&config, issuers, store.clone(), &policy, observer, clock.clone(), &registry)?;
         let proxy = Proxy::new(&proxy_settings(&config), access_log.clone(), metrics.clone(), clock.clone());
         let health = Health::new(certificates.clone(), store, directory, clock);
         let reloader = Reloader::new(config, maker, policy.clone(), metrics.clone());
@@ -122,7 +123,7 @@ impl Edge {
             visitors: TaskTracker::new(),
             workers: TaskTracker::new(),
         };
-        edge.work(control);
+        edge.work(line);
         edge.listen(sockets, access_log, registry)?;
         edge.health.enter(Phase::Serving);
         Ok(edge)
@@ -171,13 +172,12 @@ impl Edge {
         }
     }
 
-    fn work(&self, control: Option<Control>) {
+    fn work(&self, line: Option<Line>) {
         let (certificates, working) = (self.deps.certificates.clone(), self.working.clone());
         self.workers.spawn(async move { certificates.run(working).await });
         self.workers.spawn(tick(self.working.clone()));
-        if let Some(Control { feed, delivery, .. }) = control {
-            self.workers.spawn(feed.run(self.working.clone().cancelled_owned()));
-            self.workers.spawn(delivery.run(self.working.clone().cancelled_owned()));
+        if let Some(line) = line {
+            line.start(self.deps.certificates.clone(), self.policy.clone(), &self.workers, &self.working);
         }
     }
 
@@ -240,6 +240,7 @@ fn certificates(
     issuers: Vec<Arc<dyn Issuer>>,
     store: Arc<dyn Store>,
     policy: &Arc<ArcSwap<Policy>>,
+    observer: Option<Arc<dyn Observer>>,
     clock: SharedClock,
     registry: &Registry,
 ) -> Result<Certificates, prometheus::Error> {
@@ -251,7 +252,10 @@ fn certificates(
         ..CertificatesSettings::default()
     };
     let permit = Arc::new(GatePermit::new(policy.clone()));
-    Certificates::new(settings, issuers, store, permit, clock, registry)
+    match observer {
+        Some(observer) => Certificates::observed(settings, issuers, store, permit, observer, clock, registry),
+        None => Certificates::new(settings, issuers, store, permit, clock, registry),
+    }
 }
 
 fn proxy_settings(config: &EdgeConfig) -> ProxySettings<'_> {

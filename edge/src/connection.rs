@@ -11,10 +11,9 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use certs::Leaf;
-use control_client::Site;
+use names::Hostname;
 use pingora_core::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
     UniqueIDType, raw_connect::ProxyDigest,
@@ -36,28 +35,28 @@ use crate::{
         record::TlsFacts,
     },
     metrics::Cuts,
-    origin::Target,
     policy::Policy,
     proxy::Turns,
     secure::Secured,
+    standing::Standing,
 };
 
-/// What every request of one connection shares. Written once at the handshake; only the target is refreshed.
+/// What every request of one connection shares. Written once at the handshake; only what stands is refreshed.
 pub struct Visit {
     /// The TCP peer.
     pub from: SocketAddr,
     /// Whether the peer is a proxy whose word counts.
     pub peer: Peer,
-    /// What the gate said about the connection's name.
-    pub site: Arc<Site>,
+    /// The connection's name.
+    pub name: Hostname,
+    /// What the gate says about it.
+    pub standing: Standing,
     /// The certificate in use.
     pub leaf: Arc<Leaf>,
     /// The rules that stood when the connection was accepted.
     pub policy: Arc<Policy>,
     /// Forwarding headers, ready to copy.
     pub forwarding: Forwarding,
-    /// The origin's addresses, resolved at the first request.
-    pub target: ArcSwapOption<Target>,
     /// Beginnings and ends of requests.
     pub(crate) turns: Turns,
     /// What an HTTP/1 connection's guard has to know of its exchanges.
@@ -74,20 +73,15 @@ struct Tls {
 }
 
 impl Visit {
-    fn new(secured: &Secured) -> Self {
-        let peer = secured.policy.peer(secured.from.ip());
-        Self {
-            from: secured.from,
-            peer,
-            site: secured.site.clone(),
-            leaf: secured.leaf.clone(),
-            policy: secured.policy.clone(),
-            forwarding: Forwarding::new(secured.from, &secured.site.hostname, peer),
-            target: ArcSwapOption::empty(),
-            turns: Turns::default(),
-            baton: Arc::default(),
-            tls: tls_facts(&secured.tls),
-        }
+    /// The visit, and the stream that it is on.
+    fn new(secured: Secured) -> (Self, TlsStream<Gather<TcpStream>>) {
+        let Secured { tls, from, admission, leaf, policy } = secured;
+        let peer = policy.peer(from.ip());
+        let name = admission.site.hostname.clone();
+        let forwarding = Forwarding::new(from, &name, peer);
+        let standing = Standing::new(admission);
+        let (turns, baton, facts) = (Turns::default(), Arc::default(), tls_facts(&tls));
+        (Self { from, peer, name, standing, leaf, policy, forwarding, turns, baton, tls: facts }, tls)
     }
 
     /// Whether it came over HTTP/2.
@@ -99,7 +93,7 @@ impl Visit {
     pub fn tls(&self) -> TlsFacts<'_> {
         let Tls { resumed, version, cipher_suite, h2 } = self.tls;
         let proto = if h2 { "h2" } else { "http/1.1" };
-        TlsFacts { resumed, version, cipher_suite, proto, server_name: self.site.hostname.as_str() }
+        TlsFacts { resumed, version, cipher_suite, proto, server_name: self.name.as_str() }
     }
 }
 
@@ -130,12 +124,13 @@ impl Connection {
     /// # Errors
     /// When Pingora cannot build the empty response head that a digest carries.
     pub fn new(secured: Secured, cuts: Cuts) -> pingora_core::Result<Self> {
-        let visit = Arc::new(Visit::new(&secured));
+        let (visit, tls) = Visit::new(secured);
         let h2 = visit.tls.h2;
-        let limits = &secured.policy.limits.guard;
+        let visit = Arc::new(visit);
+        let limits = &visit.policy.limits.guard;
         let tls = match h2 {
-            true => Guard::http2(secured.tls, limits, cuts),
-            false => Guard::http1(secured.tls, limits, visit.baton.clone(), cuts),
+            true => Guard::http2(tls, limits, cuts),
+            false => Guard::http1(tls, limits, visit.baton.clone(), cuts),
         };
         let response = Box::new(ResponseHeader::build_no_case(200, Some(0))?);
         let digest = Arc::new(ProxyDigest::new(response, Some(Box::new(visit.clone()))));

@@ -2,26 +2,81 @@
 //!
 //! Nothing here is waited for: an edge starts, serves and is ready whether the control plane is there or not.
 
+use std::{collections::HashMap, sync::Arc};
+
+use arc_swap::ArcSwap;
+use certs::{Certificates, IssuerKey};
 use clock::SharedClock;
 use config::EdgeConfig;
 use control_client::{Control, ControlError, ControlLimits, ControlSettings, Directory};
 use prometheus::Registry;
 use serde::Serialize;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Opens what is kept of the control plane's names and sets up the line; nothing is sent. `None` without `[control]`.
-///
-/// # Errors
-/// [`ControlError`].
-pub async fn open(
-    config: &EdgeConfig,
+use crate::{
+    ahead::{Ahead, Desk},
+    herald::Herald,
+    policy::Policy,
+};
+
+/// The line with everything that works for it. Its tasks are to be [started](Self::start).
+pub struct Line {
+    control: Control,
+    ahead: Ahead,
+    herald: Arc<Herald>,
+    in_flight: usize,
     clock: SharedClock,
-    registry: &Registry,
-) -> Result<Option<Control>, ControlError> {
-    let Some(settings) = settings(config) else { return Ok(None) };
-    let registry = registry.clone();
-    // A million names are read in about a second, which belongs to no thread of the runtime.
-    let opened = tokio::task::spawn_blocking(move || Control::open(settings, None, clock, &registry)).await;
-    opened.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic())).map(Some)
+}
+
+impl Line {
+    /// Opens what is kept of the control plane's names; nothing is sent. `None` without `[control]`. `issuers` says what
+    /// the control plane calls them.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub async fn open(
+        config: &EdgeConfig,
+        issuers: HashMap<IssuerKey, String>,
+        clock: SharedClock,
+        registry: &Registry,
+    ) -> Result<Option<Self>, ControlError> {
+        let Some(settings) = settings(config) else { return Ok(None) };
+        let ahead = Ahead::new(config.limits.ahead_queue, registry)?;
+        let (listener, registry, time) = (Arc::new(ahead.clone()), registry.clone(), clock.clone());
+        // A million names are read in about a second, which belongs to no thread of the runtime.
+        let opened = tokio::task::spawn_blocking(move || Control::open(settings, Some(listener), time, &registry));
+        let control = opened.await.unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()))?;
+        let herald = Herald::new(control.directory.clone(), control.reporter.clone(), ahead.clone(), issuers);
+        let in_flight = config.limits.ahead_in_flight.min(config.limits.orders_in_flight);
+        Ok(Some(Self { control, ahead, herald: Arc::new(herald), in_flight, clock }))
+    }
+
+    /// The known names.
+    pub fn directory(&self) -> Directory {
+        self.control.directory.clone()
+    }
+
+    /// Whoever tells the control plane of certificates.
+    pub fn herald(&self) -> Arc<Herald> {
+        Arc::clone(&self.herald)
+    }
+
+    /// Starts following, reporting and ordering ahead, until `stop`.
+    pub fn start(
+        self,
+        certificates: Certificates,
+        policy: Arc<ArcSwap<Policy>>,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) {
+        let Self { control: Control { directory, feed, delivery, .. }, ahead, herald, in_flight, clock } = self;
+        let desk = Desk { certificates, directory, herald, policy, in_flight, clock };
+        ahead.attach(&desk.certificates);
+        tasks.spawn(feed.run(stop.clone().cancelled_owned()));
+        tasks.spawn(delivery.run(stop.clone().cancelled_owned()));
+        let stop = stop.clone();
+        tasks.spawn(async move { ahead.run(desk, stop).await });
+    }
 }
 
 fn settings(config: &EdgeConfig) -> Option<ControlSettings> {

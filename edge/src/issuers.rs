@@ -1,10 +1,11 @@
 //! The issuers that the configuration names.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use certs::{
-    AcmeError, AcmeIssuer, AcmeSettings, Challenges, ExternalAccount, InternalCa, InternalCaError, Issuer, Store,
+    AcmeError, AcmeIssuer, AcmeSettings, Challenges, ExternalAccount, InternalCa, InternalCaError, Issuer, IssuerKey,
+    Store,
 };
 use clock::SharedClock;
 use config::{Acme, EabError, EdgeConfig, IssuerKind};
@@ -50,6 +51,15 @@ pub async fn build(
         issuers.push(Arc::new(AcmeIssuer::new(settings, store.clone(), challenges.clone(), clock.clone())?));
     }
     Ok(issuers)
+}
+
+/// What the control plane calls the issuers that [`build`] made: the directory's URL, or `internal`.
+pub fn names(config: &EdgeConfig, issuers: &[Arc<dyn Issuer>]) -> HashMap<IssuerKey, String> {
+    let words: Vec<String> = match config.acme.issuer {
+        IssuerKind::Acme => config.acme.directory.iter().map(ToString::to_string).collect(),
+        IssuerKind::Internal => vec!["internal".to_owned()],
+    };
+    issuers.iter().map(|issuer| issuer.key().clone()).zip(words).collect()
 }
 
 fn external_account(acme: &Acme) -> Result<Option<ExternalAccount>, EabError> {

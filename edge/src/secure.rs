@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use certs::{Leaf, LoadError, ObtainError};
-use control_client::{Freshness, Site};
+use control_client::Freshness;
 use rustls::{HandshakeKind, ProtocolVersion};
 use tokio::{
     io::AsyncWriteExt as _,
@@ -21,6 +21,7 @@ use crate::{
     hello::{Alert, Visitor},
     policy::Policy,
     serve::Deps,
+    standing::Admission,
     tls,
 };
 
@@ -32,7 +33,7 @@ pub struct Secured {
     /// The visitor's address.
     pub from: std::net::SocketAddr,
     /// What the gate says about the name.
-    pub site: Arc<Site>,
+    pub admission: Admission,
     /// The certificate in use.
     pub leaf: Arc<Leaf>,
     /// The rules that stood when the connection was accepted.
@@ -82,7 +83,7 @@ impl SecureError {
 /// # Errors
 /// [`SecureError`]; the visitor has been sent an alert.
 pub async fn secure(admitted: Admitted, policy: Arc<Policy>, deps: &Deps) -> Result<Secured, SecureError> {
-    let Admitted { visitor, site, freshness } = admitted;
+    let Admitted { visitor, admission, freshness } = admitted;
     let leaf = match deps.certificates.find(&visitor.name) {
         Some(leaf) => leaf,
         None => match wait_for_leaf(&visitor, freshness, deps).await {
@@ -102,7 +103,7 @@ pub async fn secure(admitted: Admitted, policy: Arc<Policy>, deps: &Deps) -> Res
     finish(&mut stream).await.map_err(SecureError::Handshake)?;
     let resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
     deps.metrics.handshake_done(resumed, at.elapsed());
-    Ok(Secured { tls: stream, from, site, leaf, policy })
+    Ok(Secured { tls: stream, from, admission, leaf, policy })
 }
 
 /// Ends the gathering of the handshake. In TLS 1.3 only tickets are left to send, which go with the first response; in

@@ -67,6 +67,11 @@ impl Memory {
         self.leaves.insert(name.clone(), leaf);
     }
 
+    pub(super) fn forget(&self, name: &Hostname) {
+        self.leaves.invalidate(name);
+        self.forget_unsaved(name);
+    }
+
     pub(super) fn is_missing(&self, name: &Hostname, now: Timestamp) -> bool {
         self.missing.get(name).is_some_and(|until| now < until)
     }
@@ -94,7 +99,7 @@ impl Memory {
         self.unsaved_count.store(all.len(), Ordering::Release);
     }
 
-    /// A newer certificate of the name is in the store.
+    /// A newer certificate of the name is in the store, or none is wanted.
     pub(super) fn forget_unsaved(&self, name: &Hostname) {
         if self.unsaved_count() > 0 {
             let mut all = self.unsaved.write();

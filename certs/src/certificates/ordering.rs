@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{ObtainError, Obtained, Shared, Unsaved, memory::UNSAVED, validity};
 use crate::{
-    Attempt, Bundle, ChallengeKind, Failure, Fault, IssueError, Issued, Issuer, Leaf, Progress,
+    Attempt, Bundle, ChallengeKind, Failure, Fault, IssueError, Issued, Issuer, Leaf, Progress, Step,
     budget::Budget,
     life::{Event, Lane},
 };
@@ -151,6 +151,7 @@ impl Shared {
         }
         tracing::info!(%name, ?lane, "cert.issuing");
         let before = self.failures.load(name).await.map_err(super::errors::store_error)?;
+        let attempt = before.as_deref().map_or(0, Failure::in_a_row).saturating_add(1);
         let spent = before.as_deref().map_or(0, |failure| failure.authorizations_since(self.clock.now()));
         if let Some(failure) = before.filter(|_| !Failure::allows(spent)) {
             return Err(ObtainError::BackingOff { until: failure.next_order(), failure });
@@ -166,12 +167,12 @@ impl Shared {
             }
             let watch = Watch::start(self);
             match self.ask(line, name, replaces, &watch).await {
-                Ok(fresh) => return Ok(self.keep(line, name, fresh, lane).await),
+                Ok(fresh) => return Ok(self.keep(line, name, fresh, lane, attempt).await),
                 Err(error) => attempts.push(Attempt::new(line.issuer.key(), &error)),
             }
             refuted += watch.seen.lock().refuted;
         }
-        self.give_up(name, attempts, refuted).await
+        self.give_up(name, attempts, refuted, replaces.is_some()).await
     }
 
     /// One order at one issuer, whose outcome is parsed and held against our own clock.
@@ -192,7 +193,7 @@ impl Shared {
         result
     }
 
-    async fn give_up(&self, name: &Hostname, attempts: Vec<Attempt>, refuted: usize) -> Obtained {
+    async fn give_up(&self, name: &Hostname, attempts: Vec<Attempt>, refuted: usize, renewal: bool) -> Obtained {
         let (failure, saved) = self.failures.record(name, attempts, refuted).await;
         for attempt in &failure.last {
             self.metrics.failure(&attempt.reason);
@@ -209,11 +210,19 @@ impl Shared {
         if let Err(error) = saved {
             tracing::error!(%name, error = %telemetry::chain(&error), "a failure is remembered in memory only");
         }
+        self.tell(name, &Step::Failed { failure: &failure, renewal });
         Err(ObtainError::Failed { failure })
     }
 
     /// Stores a new certificate, then serves it. A store that does not take it keeps nobody from being served.
-    async fn keep(self: &Arc<Self>, line: &Arc<Line>, name: &Hostname, fresh: Fresh, lane: Lane) -> Arc<Leaf> {
+    async fn keep(
+        self: &Arc<Self>,
+        line: &Arc<Line>,
+        name: &Hostname,
+        fresh: Fresh,
+        lane: Lane,
+        attempt: u32,
+    ) -> Arc<Leaf> {
         let start = Instant::now();
         let Fresh { leaf, bundle, renew_at } = fresh;
         match self.store.save(name, &bundle).await {
@@ -229,12 +238,13 @@ impl Shared {
         }
         self.metrics.stage("store", start.elapsed());
         self.serve(name, &leaf, renew_at);
-        let event = match lane {
-            Lane::New => "cert.issued",
-            Lane::Renewal | Lane::Retry => "cert.renewed",
+        let (renewal, event) = match lane {
+            Lane::New => (false, "cert.issued"),
+            Lane::Renewal | Lane::Retry => (true, "cert.renewed"),
         };
         let (issuer, serial, not_after) = (leaf.issuer(), leaf.serial(), leaf.not_after());
         tracing::info!(%name, %issuer, serial, %not_after, "{event}");
+        self.tell(name, &Step::Issued { leaf: &leaf, renewal, attempt });
         leaf
     }
 

@@ -112,6 +112,13 @@ impl Plan {
         }
     }
 
+    /// Takes a name out, unless its order is in flight: that one's end decides.
+    pub(super) fn forget(&mut self, name: &Hostname) {
+        if !matches!(self.state(name), Some(State::Issuing { .. })) {
+            self.names.remove(name);
+        }
+    }
+
     /// Moves the horizon if it has come near; returns what the walk has counted, if there was one.
     pub(super) fn look_ahead(&mut self, now: Timestamp) -> Option<Expiring> {
         if now + HORIZON / 2 < self.horizon && self.horizon <= now + HORIZON {
@@ -251,6 +258,18 @@ mod tests {
         let expiring = plan.look_ahead(at(950_000)).unwrap();
         assert_eq!(expiring, Expiring { within_day: 1, within_week: 1 });
         assert_eq!(plan.look_ahead(at(950_001)), None);
+    }
+
+    #[test]
+    fn a_name_that_was_let_go_comes_due_no_more_and_an_order_in_flight_is_left_alone() {
+        let mut plan = Plan::new();
+        plan.look_ahead(at(0));
+        plan.apply(&name("a.example"), found(10), at(0));
+        plan.forget(&name("a.example"));
+        assert_eq!((plan.pop_renewal(at(20)), plan.len()), (None, 0));
+        plan.apply(&name("b.example"), Event::Wanted, at(0));
+        plan.forget(&name("b.example"));
+        assert_eq!(plan.len(), 1);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ObtainError, Obtained, Permission, Shared, errors::attempts, parse, validity};
 use crate::{
-    Bundle, Leaf, Scanned,
+    Bundle, Leaf, Scanned, Step,
     jitter::jitter,
     life::{Action, Event, Lane, Validity},
 };
@@ -279,11 +279,14 @@ impl Shared {
             Ok(()) => tracing::info!(certificates = count, "renewals are planned"),
             Err(error) => tracing::error!(error = %telemetry::chain(&error), "the store could not be walked through"),
         }
+        self.scanned.send_replace(true);
         self.changed.notify_one();
     }
 
     fn plan_piece(&self, piece: Vec<Scanned>) {
         let now = self.clock.now();
+        let valid = piece.iter().filter(|entry| now < entry.not_after);
+        valid.for_each(|entry| self.tell(&entry.name, &Step::Kept { entry }));
         let mut plan = self.plan.lock();
         for Scanned { name, not_before, not_after, .. } in piece {
             let known = plan.state(&name).is_some_and(|state| not_after <= state.held_until());

@@ -35,6 +35,7 @@ const QUEUE: usize = 1024;
 #[derive(Clone)]
 pub struct Reporter {
     queue: mpsc::Sender<CertificateReport>,
+    limits: Arc<ControlLimits>,
     metrics: Arc<Metrics>,
 }
 
@@ -47,6 +48,12 @@ impl Reporter {
         if self.queue.try_send(report).is_err() {
             self.metrics.reports.lost("queue", 1);
         }
+    }
+
+    /// Whether half the room for reports is taken. What can be told later should be.
+    pub fn is_behind(&self) -> bool {
+        let queued = usize::try_from(self.metrics.reports.queued.get()).unwrap_or(0);
+        self.queue.capacity() < QUEUE / 2 || queued > self.limits.reports / 2
     }
 }
 
@@ -81,7 +88,7 @@ pub(super) fn start(
     metrics: Arc<Metrics>,
 ) -> (Reporter, Delivery) {
     let (sender, queue) = mpsc::channel(QUEUE);
-    let reporter = Reporter { queue: sender, metrics: Arc::clone(&metrics) };
+    let reporter = Reporter { queue: sender, limits: Arc::clone(&limits), metrics: Arc::clone(&metrics) };
     metrics.reports.queued.set(i64::try_from(spool.len()).unwrap_or(i64::MAX));
     let spool = Arc::new(Mutex::new(spool));
     let desk = Desk { spool, more: Notify::new(), client, limits, clock, metrics, warnings: Sampler::default() };

@@ -61,6 +61,15 @@ pub(super) enum Applied {
     Upserted,
 }
 
+/// What the control plane says of a name beside what is served there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its id of the connection.
+    pub connection_id: Option<Arc<str>>,
+    /// The name is verified and its DNS points here: a certificate can be had.
+    pub pointing: bool,
+}
+
 /// The known names. Clones are handles to the same ones.
 #[derive(Clone)]
 pub struct Directory(Arc<Inner>);
@@ -118,6 +127,22 @@ impl Directory {
     /// one load that its site still stands, and admit its name again when it may not.
     pub fn version(&self) -> u64 {
         self.0.version.load(Ordering::Acquire)
+    }
+
+    /// What the control plane says of a name beside what is served there, however old that is.
+    pub fn find(&self, name: &Hostname) -> Option<Listed> {
+        let listed = |known: &Known| Listed { connection_id: known.connection_id(), pointing: known.pointing() };
+        self.0.index.load().find(name, listed)
+    }
+
+    /// Visits every name that is verified and points here, one after the other; blocks for about a second for a million
+    /// names. No lock is held while `visit` works.
+    pub fn each_pointing(&self, mut visit: impl FnMut(Hostname)) {
+        self.0.index.load_full().each(|known| {
+            if let Some(name) = known.hostname().filter(|_| known.pointing()) {
+                visit(name);
+            }
+        });
     }
 
     /// The last contact with the control plane, that of an earlier process included.
@@ -285,18 +310,9 @@ impl Directory {
         }
     }
 
-    /// Tells the listener of every name that points here: a certificate may have failed to be ordered by the process
-    /// before.
-    pub(super) fn announce(&self) {
+    /// From now on the listener hears of changes.
+    pub(super) fn go_live(&self) {
         self.0.live.store(true, Ordering::Release);
-        if self.0.listener.is_none() {
-            return;
-        }
-        self.0.index.load_full().each(|known| {
-            if let Some(name) = known.hostname().filter(|_| known.pointing()) {
-                self.hear(|| Event::Known { name, pointing: true });
-            }
-        });
     }
 
     /// Every known name.

@@ -73,7 +73,7 @@ impl Feed {
     }
 
     async fn follow(&mut self) {
-        self.directory.announce();
+        self.directory.go_live();
         let mut synced = self.is_young();
         loop {
             let outcome = match (synced, self.directory.position()) {

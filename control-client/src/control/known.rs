@@ -90,6 +90,11 @@ impl Known {
         self.parts().flags & POINTING != 0
     }
 
+    /// The control plane's id of the connection.
+    pub(super) fn connection_id(&self) -> Option<Arc<str>> {
+        text(self.parts().connection_id).map(Arc::from)
+    }
+
     /// Whether everything in it is the same.
     pub(super) fn same(&self, other: &Self) -> bool {
         self.text == other.text && self.origin == other.origin
@@ -103,7 +108,7 @@ impl Known {
             origin: self.origin.as_deref().or(default_origin).cloned(),
             keep_host: parts.flags & KEEP_HOST != 0,
             generation: parts.generation,
-            connection_id: text(parts.connection_id).map(Arc::from),
+            connection_id: self.connection_id(),
             redirect: text(parts.redirect).map(Arc::from),
         }
     }

@@ -20,7 +20,7 @@ pub enum Event {
 /// Hears every change after it is live at the gate.
 ///
 /// Called on the feed's task: it must not block. `false` says that the event was lost (it is counted); nothing repeats
-/// it, so a name whose event was lost gets its certificate at its first visit.
+/// it.
 pub trait Listener: Send + Sync + 'static {
     /// One event.
     fn hear(&self, event: Event) -> bool;

@@ -14,7 +14,7 @@ async fn next(edge: &mut Edge) -> Event {
 }
 
 #[tokio::test]
-async fn the_listener_hears_what_is_new_and_after_a_restart_what_points_here() {
+async fn the_listener_hears_what_is_new_and_the_rest_is_there_to_be_walked_over() {
     let world = World::new().await;
     world.control.upsert("a.example", 1, &to("http://app.example"));
     let mut edge = world.started().await;
@@ -30,7 +30,11 @@ async fn the_listener_hears_what_is_new_and_after_a_restart_what_points_here() {
     edge.stop().await;
 
     let mut edge = world.started().await;
-    assert_eq!(next(&mut edge).await, known("b.example", true), "only what a certificate can be had for");
+    let mut pointing = Vec::new();
+    edge.directory.each_pointing(|name| pointing.push(name));
+    assert_eq!(pointing, [name("b.example")], "only what a certificate can be had for");
+    assert!(edge.directory.find(&name("c.example")).is_some_and(|listed| !listed.pointing));
+    assert_eq!(edge.directory.find(&name("a.example")), None);
     // A snapshot tells of the difference and of nothing else.
     world.control.set_names([
         ("b.example".to_owned(), json!({"generation": 2, "pointing": true})),

@@ -15,6 +15,8 @@ pub enum Fault {
     BadRequest,
     /// The request expects what the edge does not do (RFC 9110 section 15.5.18).
     ExpectationFailed,
+    /// The name was served on this connection and is not any more; a new connection is refused.
+    Gone,
     /// The request's head did not arrive in time (RFC 9110 section 15.5.9).
     HeadTimeout,
     /// The request's head is larger than the limit (RFC 6585 section 5).
@@ -53,7 +55,7 @@ impl Fault {
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
+            Self::Gone | Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::NoOrigin => StatusCode::NOT_FOUND,
             Self::OriginBroken | Self::OriginForbidden | Self::OriginNotTrusted | Self::OriginUnknown => {
                 StatusCode::BAD_GATEWAY
@@ -70,6 +72,7 @@ impl Fault {
             Self::BadHost => "bad_host",
             Self::BadRequest => "bad_request",
             Self::ExpectationFailed => "expectation_failed",
+            Self::Gone => "name_gone",
             Self::HeadTimeout => "head_timeout",
             Self::HeadTooLarge => "head_too_large",
             Self::Internal => "internal",
@@ -127,10 +130,11 @@ impl Fault {
     }
 
     /// Every fault, for metrics that exist from the start.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::BadHost,
         Self::BadRequest,
         Self::ExpectationFailed,
+        Self::Gone,
         Self::HeadTimeout,
         Self::HeadTooLarge,
         Self::Internal,

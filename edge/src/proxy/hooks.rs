@@ -29,6 +29,7 @@ use crate::{
     http1::Refusal,
     metrics::Metrics,
     origin::{Exchange, Target},
+    standing::Admission,
 };
 
 /// How long the rest of a request's body is read after an early answer, so that the connection can be used again.
@@ -57,7 +58,7 @@ pub(crate) struct Context {
 enum Route {
     Answer(Answer),
     Fault(Fault),
-    Origin(Arc<Site>),
+    Origin(Arc<Admission>),
 }
 
 impl Hooks {
@@ -79,8 +80,11 @@ impl Hooks {
         {
             return Route::Fault(fault);
         }
-        let site = match host::match_host(head::authority(head), &visit.site.hostname) {
-            HostMatch::Same => visit.site.clone(),
+        let admission = match host::match_host(head::authority(head), &visit.name) {
+            HostMatch::Same => match visit.standing.find(&visit.policy.gate).await {
+                Ok(admission) => admission,
+                Err(fault) => return Route::Fault(fault),
+            },
             HostMatch::Invalid(_) => return Route::Fault(Fault::BadHost),
             HostMatch::Other(name) => {
                 // Connection coalescing (RFC 9113 section 9.1.1): only under a certificate that covers both names.
@@ -88,30 +92,17 @@ impl Hooks {
                     return Route::Fault(Fault::Misdirected);
                 }
                 match visit.policy.gate.admit(&name).await {
-                    Ok(admitted) => admitted.site,
+                    Ok(admitted) => Arc::new(Admission::new(admitted.site, 0)),
                     Err(_) => return Route::Fault(Fault::Misdirected),
                 }
             }
         };
-        let moved = site.redirect.as_deref().and_then(|to| redirect::to_target(to, head::path_and_query(head)));
+        let moved =
+            admission.site.redirect.as_deref().and_then(|to| redirect::to_target(to, head::path_and_query(head)));
         match moved {
             Some(location) => Route::Answer(answer::redirect(location)),
-            None => Route::Origin(site),
+            None => Route::Origin(admission),
         }
-    }
-
-    /// The origin's addresses: kept on the connection, so that nothing is looked up while they are fresh.
-    async fn target(&self, site: &Arc<Site>, visit: &Visit) -> Result<Arc<Target>, Fault> {
-        let own = Arc::ptr_eq(site, &visit.site);
-        if let Some(target) = visit.target.load_full().filter(|target| own && target.is_fresh()) {
-            return Ok(target);
-        }
-        let origin = site.origin.as_ref().ok_or(Fault::NoOrigin)?;
-        let target = visit.policy.origins.find(origin).await?;
-        if own {
-            visit.target.store(Some(target.clone()));
-        }
-        Ok(target)
     }
 }
 
@@ -163,15 +154,18 @@ impl ProxyHttp for Hooks {
                 return Ok(true);
             }
             Route::Fault(fault) => fault,
-            Route::Origin(site) => match self.target(&site, &visit).await {
+            Route::Origin(admission) => match admission.target(&visit.policy.origins).await {
                 Ok(target) => {
-                    (ctx.site, ctx.target) = (Some(site), Some(target));
+                    (ctx.site, ctx.target) = (Some(admission.site.clone()), Some(target));
                     return Ok(false);
                 }
                 Err(fault) => fault,
             },
         };
         ctx.fault = Some(fault);
+        if fault == Fault::Gone {
+            session.set_keepalive(None);
+        }
         let rendered = render(fault, session);
         self.announce_drain(session);
         send(session, rendered).await?;

@@ -105,6 +105,11 @@ impl ControlProcess {
         format!("http://{}", self.address())
     }
 
+    /// The folder of configuration, keys, log and, unless another is named, database (`control.db`).
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// A file with [`EDGE_TOKEN`](Self::EDGE_TOKEN): `control.token_file` of an edge.
     pub fn token_file(&self) -> PathBuf {
         config::token_file(&self.folder)

@@ -15,6 +15,8 @@ mod cuts_slow_clients;
 #[cfg(test)]
 mod drains;
 #[cfg(test)]
+mod follows_the_control_plane;
+#[cfg(test)]
 mod hands_over;
 #[cfg(test)]
 mod is_operated;

@@ -1,5 +1,7 @@
 //! The driver: an edge with everything around it, so that a test reads as a script.
 
+pub(crate) mod controlled;
+
 use bytes::Bytes;
 use http::Response;
 use test_support::{

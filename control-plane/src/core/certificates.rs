@@ -52,10 +52,11 @@ impl Core {
     async fn take_report(&self, tx: &mut Session, report: &CertificateReport) -> Result<(), CoreError> {
         let now = self.now();
         db::hostnames::lock(tx, &report.hostname).await?;
+        // A report that comes while the name is closed is not noted as seen: it counts when it comes again.
+        let Some(before) = db::claims::open_of_hostname(tx, &report.hostname).await? else { return Ok(()) };
         if !db::certificates::first_sight(tx, &report.id, now).await? {
             return Ok(());
         }
-        let Some(before) = db::claims::open_of_hostname(tx, &report.hostname).await? else { return Ok(()) };
         let known = db::certificates::of_claim(tx, &before.hostname, &before.id).await?;
         let Some(certificate) = told(report, known.as_ref(), now) else { return Ok(()) };
         db::certificates::put(tx, &before.hostname, &before.id, &certificate).await?;

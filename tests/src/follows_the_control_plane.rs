@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use serde_json::json;
-use test_support::{ControlProcess, Origin, PebbleOptions, wait};
+use test_support::{ControlProcess, Origin, PebbleOptions, client::http as http_client, wait};
 
 use crate::stack::controlled::{Controlled, path};
 
@@ -130,6 +130,9 @@ async fn a_restart_without_the_control_plane_serves_everything_it_served_before(
     stack.edge.restart().await;
     assert_eq!(stack.get(NAME).await.unwrap().status(), StatusCode::OK);
     assert_eq!(stack.explain(NAME).await["gate"]["verdict"], "allow_stale");
+    let health = http_client::get(&format!("http://{}/readyz?verbose", stack.edge.admin())).await.unwrap();
+    let health: serde_json::Value = serde_json::from_slice(health.body()).unwrap();
+    assert_eq!((&health["ready"], &health["control"]["names"]), (&json!(true), &json!(1)), "{health}");
     assert!(stack.get("gone.customer.com").await.is_err());
     assert!(stack.get("stranger.customer.com").await.is_err());
     assert_eq!((stack.orders(NAME), stack.orders("stranger.customer.com")), (1, 0), "and orders nothing");

@@ -4,3 +4,4 @@ mod obtaining;
 mod renewing;
 mod scene;
 mod storing;
+mod telling;

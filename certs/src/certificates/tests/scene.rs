@@ -154,11 +154,36 @@ impl ScriptedGate {
     }
 }
 
+/// Writes down what it hears.
+#[derive(Default)]
+pub(super) struct Ear(Mutex<Vec<String>>);
+
+impl Ear {
+    /// What was heard since the last time.
+    pub(super) fn heard(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock())
+    }
+}
+
+impl Observer for Ear {
+    fn observe(&self, name: &Hostname, step: &Step<'_>, _: Timestamp) {
+        let told = match step {
+            Step::Failed { failure, renewal: true } => format!("{name} not renewed, failure {}", failure.in_a_row()),
+            Step::Failed { failure, renewal: false } => format!("{name} failed {}", failure.in_a_row()),
+            Step::Issued { renewal: true, attempt, .. } => format!("{name} renewed at attempt {attempt}"),
+            Step::Issued { renewal: false, attempt, .. } => format!("{name} issued at attempt {attempt}"),
+            Step::Kept { entry } => format!("{} kept", entry.name),
+        };
+        self.0.lock().push(told);
+    }
+}
+
 pub(super) struct Scene {
     pub(super) clock: ManualClock,
     pub(super) store: Arc<MemoryStore>,
     pub(super) ca: Arc<ScriptedCa>,
     pub(super) gate: Arc<ScriptedGate>,
+    pub(super) ear: Arc<Ear>,
     pub(super) certificates: Certificates,
     pub(super) settings: Settings,
 }
@@ -174,19 +199,21 @@ impl Scene {
         let store = Arc::new(MemoryStore::default());
         let ca = Arc::new(ScriptedCa::new(clock.clone()));
         let gate = Arc::new(ScriptedGate { answer: Mutex::new(Permission::Renew), asked: AtomicBool::new(false) });
-        let certificates = manager(&settings, &[&ca], &store, &gate, &clock);
-        Self { clock, store, ca, gate, certificates, settings }
+        let ear = Arc::new(Ear::default());
+        let certificates = manager(&settings, &[&ca], &store, &gate, &ear, &clock);
+        Self { clock, store, ca, gate, ear, certificates, settings }
     }
 
     /// The same machine after a restart of the process.
     pub(super) fn restart(&mut self) {
-        self.certificates = manager(&self.settings, &[&self.ca], &self.store, &self.gate, &self.clock);
+        self.certificates = manager(&self.settings, &[&self.ca], &self.store, &self.gate, &self.ear, &self.clock);
     }
 
     /// A second CA behind the first.
     pub(super) fn add_ca(&mut self) -> Arc<ScriptedCa> {
         let second = Arc::new(ScriptedCa::new(self.clock.clone()));
-        self.certificates = manager(&self.settings, &[&self.ca, &second], &self.store, &self.gate, &self.clock);
+        self.certificates =
+            manager(&self.settings, &[&self.ca, &second], &self.store, &self.gate, &self.ear, &self.clock);
         second
     }
 
@@ -214,12 +241,14 @@ fn manager(
     cas: &[&Arc<ScriptedCa>],
     store: &Arc<MemoryStore>,
     gate: &Arc<ScriptedGate>,
+    ear: &Arc<Ear>,
     clock: &ManualClock,
 ) -> Certificates {
     let issuers = cas.iter().map(|ca| Arc::clone(ca) as Arc<dyn Issuer>).collect();
     let (store, gate) = (Arc::clone(store) as Arc<dyn Store>, Arc::clone(gate) as Arc<dyn Permit>);
     let registry = prometheus::Registry::new();
-    Certificates::new(settings.clone(), issuers, store, gate, Arc::new(clock.clone()), &registry).unwrap()
+    let (ear, clock) = (Arc::clone(ear) as Arc<dyn Observer>, Arc::new(clock.clone()));
+    Certificates::observed(settings.clone(), issuers, store, gate, ear, clock, &registry).unwrap()
 }
 
 pub(super) fn name(text: &str) -> Hostname {

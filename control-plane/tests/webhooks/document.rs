@@ -63,6 +63,8 @@ async fn every_command_of_the_document_does_what_it_says() {
     }
     assert_eq!(verifiers.say(&old, &message, true).await, [true]);
     assert_eq!(verifiers.say(&new, &message, true).await, [false], "there is room for one");
+    let log = scene.control.log();
+    assert!(!log.contains("whsec_") && !log.contains(&scene.receiver.url()), "neither secrets nor URLs are logged");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

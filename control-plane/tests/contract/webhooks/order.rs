@@ -103,3 +103,24 @@ fn what_has_piled_up_is_sent_once_the_receiver_is_back() {
         assert_eq!(scene.receiver.messages().len(), 60);
     });
 }
+
+#[test]
+fn two_processes_on_one_database_send_each_message_once_and_in_order() {
+    sending(|scene| async move {
+        scene.endpoint().await;
+        for n in 0..20 {
+            let made = scene.tenant.verified(&format!("shop{n}.customer.com")).await;
+            scene.bench.core.archive_connection(&scene.tenant.caller, &made.claim.id).await.unwrap();
+        }
+        let other = scene.another_sender();
+        let (first, second) = tokio::join!(scene.sender.deliver_due(), other.deliver_due());
+        assert!(first.unwrap() + second.unwrap() > 0);
+        // One of them may have looked while the other had everything.
+        scene.send().await;
+        assert_eq!(scene.receiver.messages().len(), 40);
+        for n in 0..20 {
+            let story = scene.receiver.story(&format!("shop{n}.customer.com"));
+            assert_eq!(story, [("domain.verified".to_owned(), 1), ("domain.archived".to_owned(), 2)]);
+        }
+    });
+}

@@ -15,6 +15,8 @@ set -euo pipefail
 CACHE="${NAMEGATE_CACHE:-$HOME/.cache/namegate}"
 # Debian 12 has Pebble 2.4, which knows no renewal information (RFC 9773). The build in 13 needs libc 2.34 only.
 PEBBLE_SUITE=trixie
+# Another version makes other requests: a new one is a change of the tests.
+SCHEMATHESIS=4.32.5
 # debootstrap lives where a plain user's PATH does not look.
 PATH="$PATH:/usr/sbin:/sbin"
 
@@ -77,6 +79,8 @@ test_tools() {
     fi
     postgres_tools
     pebble_tools
+    caddy_tools
+    schemathesis_tools
 }
 
 # The server's programs; tests make clusters of their own. Debian's package would make and start one at installation.
@@ -142,6 +146,49 @@ pebble_tools() {
     done
     [ -f "$CACHE/pebble.new/log" ] && tail -n 5 "$CACHE/pebble.new/log" >&2
     fail "no apt source of this machine offers Pebble of Debian $PEBBLE_SUITE"
+}
+
+caddy_ready() { [ -x "$CACHE/caddy/caddy" ]; }
+
+# Only the program: installing Debian's package would start a server.
+caddy_tools() {
+    caddy_ready && return
+    have apt-get && have dpkg-deb || fail "missing: Caddy. This script knows apt only; put caddy into $CACHE/caddy/"
+    mkdir -p "$CACHE"
+    exec 8>"$CACHE/caddy.lock"
+    flock 8
+    caddy_ready && return
+    local work="$CACHE/caddy.new"
+    rm -rf "$work"
+    mkdir -p "$work"
+    if ! (cd "$work" && apt-get download -qq caddy) </dev/null >/dev/null 2>&1; then
+        # A fresh image has no package lists; only root may fetch them.
+        [ "$(id -u)" -ne 0 ] || apt-get update -qq </dev/null >&2
+        (cd "$work" && apt-get download -qq caddy) </dev/null >&2 || fail "the package caddy cannot be downloaded"
+    fi
+    dpkg-deb -x "$work"/caddy_*.deb "$work/root"
+    mv "$work/root/usr/bin/caddy" "$work/"
+    rm -rf "$work/root" "$work"/caddy_*.deb "$CACHE/caddy"
+    mv "$work" "$CACHE/caddy"
+}
+
+schemathesis_ready() { [ "$(cat "$CACHE/schemathesis/version" 2>/dev/null)" = "$SCHEMATHESIS" ]; }
+
+# A Python environment of its own. It knows its own path, so it is made where it stays and marked when it is whole.
+schemathesis_tools() {
+    schemathesis_ready && return
+    need python3 python3
+    python3 -c 'import ensurepip' 2>/dev/null || MISSING+=(python3-venv)
+    install_missing
+    mkdir -p "$CACHE"
+    exec 7>"$CACHE/schemathesis.lock"
+    flock 7
+    schemathesis_ready && return
+    say "installing schemathesis $SCHEMATHESIS"
+    rm -rf "$CACHE/schemathesis"
+    python3 -m venv "$CACHE/schemathesis"
+    "$CACHE/schemathesis/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$SCHEMATHESIS" </dev/null >&2
+    echo "$SCHEMATHESIS" >"$CACHE/schemathesis/version"
 }
 
 bench_tools() {

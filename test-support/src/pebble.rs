@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::{
     Ca, Dns, Loopback,
+    cache::cached,
     client::http,
     daemon::{self, Daemon},
     wait,
@@ -171,7 +172,7 @@ fn write_files(directory: &Path, host: &Loopback, options: &PebbleOptions) -> St
 }
 
 fn start_dns(host: &Loopback, options: &PebbleOptions, directory: &Path) -> Daemon {
-    let mut command = daemon::command(binary("pebble-challtestsrv"));
+    let mut command = daemon::command(cached("pebble/pebble-challtestsrv"));
     command
         .args(["-dns01", &host.at(DNS_PORT).to_string()])
         .args(["-management", &host.at(DNS_MANAGEMENT_PORT).to_string()])
@@ -181,7 +182,7 @@ fn start_dns(host: &Loopback, options: &PebbleOptions, directory: &Path) -> Daem
 }
 
 fn start_pebble(host: &Loopback, options: &PebbleOptions, directory: &Path) -> Daemon {
-    let mut command = daemon::command(binary("pebble"));
+    let mut command = daemon::command(cached("pebble/pebble"));
     command
         .arg("-config")
         .arg(directory.join("pebble.json"))
@@ -201,15 +202,4 @@ async fn fetch_root(url: &str, listener_root: &str) -> String {
         response.status().is_success().then(|| response.into_body())
     });
     String::from_utf8(root.await.to_vec()).unwrap()
-}
-
-/// The program in the cache folder that `scripts/tools.sh` fills.
-fn binary(name: &str) -> PathBuf {
-    let cache = std::env::var_os("NAMEGATE_CACHE").map(PathBuf::from).unwrap_or_else(|| {
-        let home = std::env::var_os("HOME").expect("HOME or NAMEGATE_CACHE must say where the cache folder is");
-        PathBuf::from(home).join(".cache/namegate")
-    });
-    let path = cache.join("pebble").join(name);
-    assert!(path.exists(), "\n\n{} is missing: run `make tools` once.\n\n", path.display());
-    path
 }

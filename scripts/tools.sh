@@ -4,7 +4,8 @@
 #   scripts/tools.sh [build|test|pebble|bench|all]...      (default: build test)
 #
 #   build    C compiler, cmake                             (aws-lc and zlib-ng are compiled)
-#   test     curl, openssl, Python, Node.js, PHP, setpriv, cargo-nextest, PostgreSQL, Pebble
+#   test     curl, openssl, Python, Node.js, PHP, setpriv, cargo-nextest, PostgreSQL, Pebble,
+#            Caddy, schemathesis
 #   pebble   Pebble 2.6 with its DNS test server, unpacked into the cache folder; needs no root
 #   bench    debootstrap                                   (peers are measured in a chroot)
 #

@@ -81,7 +81,7 @@ impl DnsChecks {
         let records: Vec<DesiredRecord> = wanted.iter().map(|(_, record)| record.clone()).collect();
         let seen = check::check_records(&self.resolvers, &records).await;
         let mut sight = RoutingSight {
-            verdict: verdict(&seen),
+            verdict: verdict(&seen, claim.is_pointing()),
             reason: seen.iter().find(|record| !record.propagated).map(explain),
             records: wanted.iter().zip(&seen).map(|((position, _), seen)| sight_of(*position, seen)).collect(),
         };
@@ -140,7 +140,9 @@ fn desired(record: &Record) -> Option<DesiredRecord> {
     })
 }
 
-fn verdict(seen: &[ObservedRecord]) -> Option<Routing> {
+/// For a name that points here, only what all servers agree is gone is gone: a change under way, or a secondary that is
+/// late, takes no name away.
+fn verdict(seen: &[ObservedRecord], was_pointing: bool) -> Option<Routing> {
     if seen.is_empty() {
         return None;
     }
@@ -148,6 +150,9 @@ fn verdict(seen: &[ObservedRecord]) -> Option<Routing> {
         return Some(Routing::Pointing);
     }
     if seen.iter().any(|record| matches!(record.state, Verdict::Indeterminate(_))) {
+        return None;
+    }
+    if was_pointing && seen.iter().all(|record| record.state != Verdict::Absent) {
         return None;
     }
     let is_bare = seen.iter().all(|record| record.state == Verdict::Absent && record.observed_value.is_none());

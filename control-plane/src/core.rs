@@ -24,10 +24,12 @@ mod error;
 mod events;
 mod feed;
 mod idempotency;
+mod inquiry;
 mod jobs;
 mod name_rules;
 mod quotas;
 mod reason;
+mod record_rules;
 mod records;
 mod scopes;
 mod seal;
@@ -44,7 +46,7 @@ pub use accounts::{Account, Plan};
 pub use api_keys::{ApiKey, Caller, NewKey, SealedKey};
 pub use applications::{Application, ApplicationPatch, NewApplication};
 pub use certificates::Certificate;
-pub use checking::{ChallengeSight, Checked, Inquiry, Looker, RecordSight, RoutingSight};
+pub use checking::{ChallengeSight, Checked, Looker, RecordSight, RoutingSight, Unchanged};
 pub use claim::{Claim, Proof, Record};
 pub use connections::{ChallengeForm, Connection, ConnectionFilter, ConnectionPatch, FacetQuery, NewConnection};
 pub use deliveries::{Delivery, DeliveryAttempt, DeliveryStatus};
@@ -55,6 +57,7 @@ pub use events::{Event, EventKind};
 pub use feed::{Allowed, GateRow, Standing};
 pub use idempotency::{Begun, Replay};
 pub use ids::new_id;
+pub use inquiry::Inquiry;
 pub use jobs::{Job, JobKind};
 pub use reason::{Fix, Reason, ReasonCode};
 pub use records::DesiredRecord;
@@ -91,6 +94,8 @@ pub struct Core {
     keyring: Option<Arc<Keyring>>,
     gate_bell: watch::Sender<u64>,
     event_bell: watch::Sender<u64>,
+    calls: Arc<usage::Calls>,
+    orphans: Arc<idempotency::Orphans>,
 }
 
 impl std::fmt::Debug for Core {
@@ -109,6 +114,8 @@ impl Core {
             keyring: keyring.map(Arc::new),
             gate_bell: watch::Sender::new(0),
             event_bell: watch::Sender::new(0),
+            calls: Arc::default(),
+            orphans: Arc::default(),
         }
     }
 

@@ -34,7 +34,7 @@ pub(crate) mod usage;
 pub use connect::{Db, DbOptions};
 pub use error::DbError;
 pub use session::Session;
-pub(crate) use sql::{Arg, Sql, sql};
+pub(crate) use sql::{Arg, Rows, Sql, sql};
 
 /// Greater than every id: where the first page begins when the newest come first.
 pub(crate) const AFTER_ALL: &str = "~";

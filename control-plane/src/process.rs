@@ -20,6 +20,8 @@ use crate::{
     worker::{Worker, WorkerLimits},
 };
 
+/// Between two writings of what API calls were counted.
+const COUNT_PERIOD: Duration = Duration::from_secs(10);
 /// How long requests may take to end once the process is told to.
 const DRAIN: Duration = Duration::from_secs(30);
 
@@ -123,7 +125,8 @@ impl Process {
             tasks.spawn(worker.run());
             tasks.spawn(sender.run());
         }
-        let (db, stopping) = (state.core.db().clone(), state.stopping.clone());
+        tasks.spawn(write_calls(state.core.clone(), state.stopping.clone()));
+        let (core, stopping) = (state.core.clone(), state.stopping.clone());
         let told = stopping.clone();
         tasks.spawn(async move {
             stop.await;
@@ -139,8 +142,24 @@ impl Process {
         tasks.close();
         // What still works after this is given up: its lease ends by itself.
         let _ = tokio::time::timeout(DRAIN, tasks.wait()).await;
-        db.close().await;
+        note_calls(&core).await;
+        core.db().close().await;
         Ok(ended?)
+    }
+}
+
+async fn write_calls(core: Core, stopping: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            () = tokio::time::sleep(COUNT_PERIOD) => note_calls(&core).await,
+        }
+    }
+}
+
+async fn note_calls(core: &Core) {
+    if let Err(error) = core.write_calls().await {
+        tracing::warn!(error = %telemetry::chain(&error), "API calls were not written yet");
     }
 }
 

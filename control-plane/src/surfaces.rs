@@ -45,6 +45,7 @@ pub fn router(state: AppState) -> Router {
         .merge(internal::router())
         .merge(ops::router())
         .fallback(connect_domain::no_route)
+        .method_not_allowed_fallback(connect_domain::no_method)
         .layer(axum::middleware::from_fn_with_state(state.clone(), request_id::label))
         .with_state(state)
 }

@@ -10,6 +10,8 @@ use crate::core::{Caller, CoreError, Environment, Moment, Scope, Surface};
 /// How long a token is good for.
 pub const TTL: Duration = Duration::from_mins(60);
 const AUDIENCE: &str = "namegate-widget";
+/// What stands before the key's id in the audit log.
+const ACTOR: &str = "widget:";
 
 /// Signs and reads tokens.
 pub struct Tokens {
@@ -70,7 +72,12 @@ impl Tokens {
         Ok((token, ends))
     }
 
-    /// Who calls with a token.
+    /// The id of the key that asked for the token of this caller.
+    pub fn minted_by(caller: &Caller) -> &str {
+        caller.actor.strip_prefix(ACTOR).unwrap_or_default()
+    }
+
+    /// Who calls with a token. Whether its key still stands is asked of the core.
     ///
     /// # Errors
     /// [`CoreError::Unauthorized`].
@@ -88,7 +95,7 @@ impl Tokens {
             environment: claims.env,
             surface: Surface::ConnectDomain,
             scopes: vec![Scope::ConnectionsRead, Scope::ConnectionsWrite],
-            actor: format!("widget:{}", claims.act),
+            actor: format!("{ACTOR}{}", claims.act),
             only_application: Some(claims.app),
             only_hostname: claims.host,
         })

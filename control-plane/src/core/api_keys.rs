@@ -159,6 +159,17 @@ impl Core {
         })
     }
 
+    /// Refuses what was handed out by a key that is revoked: its tokens die with it.
+    ///
+    /// # Errors
+    /// [`CoreError::Unauthorized`], [`CoreError::Db`].
+    pub async fn check_key_stands(&self, account_id: &str, id: &str) -> Result<(), CoreError> {
+        match db::api_keys::stands(&mut self.read().await?, account_id, id).await? {
+            true => Ok(()),
+            false => Err(CoreError::Unauthorized),
+        }
+    }
+
     async fn note_use(&self, key: &ApiKey) {
         let now = self.now();
         if key.last_used_at.is_some_and(|at| now.since(at) < LAST_USED_GRAIN) {

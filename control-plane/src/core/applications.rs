@@ -6,7 +6,7 @@ use super::{
     Caller, Core, CoreError, Document, Environment, Flag, Moment, Scope, TemplateRecord, audit,
     jobs::{self, JobKind},
     name_rules::check_origin,
-    new_id,
+    new_id, record_rules,
 };
 use crate::db::{self, Session};
 
@@ -165,6 +165,7 @@ impl Core {
         check_name("/name", &application.name)?;
         check_length("/allowed_origins", application.allowed_origins.0.len())?;
         check_length("/record_template", application.record_template.0.len())?;
+        record_rules::check_template(&application.record_template.0)?;
         for (index, origin) in application.allowed_origins.0.iter().enumerate() {
             check_origin(origin, &format!("/allowed_origins/{index}"), true)?;
         }
@@ -185,8 +186,8 @@ fn apply(application: &mut Application, patch: ApplicationPatch) {
 }
 
 pub(crate) fn check_name(pointer: &str, name: &str) -> Result<(), CoreError> {
-    match name.trim().is_empty() || name.chars().count() > MAX_NAME {
-        true => Err(CoreError::invalid(pointer, format!("between 1 and {MAX_NAME} characters"))),
+    match name.trim().is_empty() || name.chars().count() > MAX_NAME || name.contains(char::is_control) {
+        true => Err(CoreError::invalid(pointer, format!("between 1 and {MAX_NAME} visible characters"))),
         false => Ok(()),
     }
 }

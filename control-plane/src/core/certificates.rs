@@ -65,6 +65,10 @@ impl Core {
         after.certificate = certificate.status;
         after.next_attempt_at = certificate.next_attempt_at;
         after.reason = explain(&before, report);
+        if certificate.status == CertificateState::Valid {
+            // Only an ended certificate sets it while a claim stands.
+            after.error_code = None;
+        }
         let mut events = events_of(&before, report);
         settle(&before, &mut after, &mut events, now, &self.settings);
         if report.kind == ReportKind::Issued || report.kind == ReportKind::Renewed {

@@ -8,16 +8,17 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
-    CertificateState, Claim, Connection, Core, CoreError, CoreSettings, Deadline, Document, EventKind, Fix, Lifecycle,
-    Moment, Ownership, ProofKind, Reason, ReasonCode, Routing, UsageKind,
+    CertificateState, Claim, Connection, Core, CoreError, CoreSettings, Deadline, Document, EventKind, Fix, Inquiry,
+    Job, Lifecycle, Moment, Ownership, ProofKind, Reason, ReasonCode, Routing, UsageKind,
     change::Change,
     connections::about,
+    jobs::released,
     takeover::{Admission, Holder, Released, admit},
 };
-use crate::db::{self, Session, attempts::Attempt};
+use crate::db::{self, Rows, Session, attempts::Attempt};
 
 /// What was seen at the challenge's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,13 +75,15 @@ pub enum Looker {
     Worker,
 }
 
-/// What the DNS has to be asked about a claim.
+/// A look that changed nothing.
 #[derive(Debug, Clone)]
-pub struct Inquiry {
-    /// The claim with its proofs and records.
-    pub connection: Connection,
-    /// The other claim that holds the name, and its challenge: name and value.
-    pub holder: Option<(String, String, String)>,
+pub struct Unchanged {
+    /// The job that it was.
+    pub job: Job,
+    /// The version of the claim that was looked at.
+    pub version: i64,
+    /// The time of the next look.
+    pub next: Moment,
 }
 
 /// What came of a look.
@@ -188,8 +191,8 @@ pub(crate) fn settle(
         events.push((EventKind::CertificateIssued, about(claim)));
         events.push((EventKind::ClaimLive, about(claim)));
     }
-    if before.live_at.is_some() && before.is_pointing() != claim.is_pointing() && claim.is_open() {
-        let kind = if claim.is_pointing() { EventKind::ClaimRecovered } else { EventKind::ClaimDrifted };
+    if before.live_at.is_some() && before.is_live() != claim.is_live() && claim.is_open() {
+        let kind = if claim.is_live() { EventKind::ClaimRecovered } else { EventKind::ClaimDrifted };
         events.push((kind, about(claim)));
     }
 }
@@ -231,36 +234,6 @@ fn next_look(claim: &Claim, now: Moment, s: &CoreSettings) -> Duration {
 }
 
 impl Core {
-    /// What has to be asked about a claim. `None` when there is nothing to ask any more.
-    ///
-    /// # Errors
-    /// [`CoreError::Db`].
-    pub async fn inquire(&self, claim_id: &str) -> Result<Option<Inquiry>, CoreError> {
-        let mut session = self.read().await?;
-        let claim = db::claims::find(&mut session, claim_id).await?;
-        let Some(claim) = claim.filter(|claim| claim.lifecycle == Lifecycle::Active) else { return Ok(None) };
-        let holder = match claim.is_open() {
-            true => None,
-            false => db::claims::open_of_hostname(&mut session, &claim.hostname).await?,
-        };
-        let holder = match holder {
-            None => None,
-            Some(holder) => {
-                let proofs = db::proofs::of_claim(&mut session, &holder.id).await?;
-                let txt = proofs.into_iter().find(|proof| proof.kind == ProofKind::Txt);
-                txt.map(|proof| (holder.id, proof.name, proof.expected))
-            }
-        };
-        let connection = Connection {
-            proofs: db::proofs::of_claim(&mut session, &claim.id).await?,
-            records: db::records::of_claim(&mut session, &claim.id).await?,
-            certificate: None,
-            attempts: Vec::new(),
-            claim,
-        };
-        Ok(Some(Inquiry { connection, holder }))
-    }
-
     /// The time of the next look when this one changes nothing else.
     pub(crate) fn foresee(&self, inquiry: &Inquiry, seen: &Checked) -> Option<Moment> {
         let (connection, now) = (&inquiry.connection, self.now());
@@ -410,17 +383,17 @@ impl Core {
         Ok(db::attempts::insert(tx, &after.id, &attempt, self.settings.attempts_keep).await?)
     }
 
-    /// Writes down looks that changed nothing, many at a time, with the jobs that they end.
+    /// Writes down looks that changed nothing, many at a time, and ends their jobs. A claim that was changed meanwhile
+    /// keeps what its change says.
     ///
     /// # Errors
     /// [`CoreError::Db`].
-    pub async fn note_unchanged(&self, looks: &[(super::Job, Moment)]) -> Result<(), CoreError> {
-        let now = self.now();
+    pub async fn note_unchanged(&self, looks: &[Unchanged]) -> Result<(), CoreError> {
+        let mut rows = Rows::default();
+        looks.iter().for_each(|look| rows.push(json!([look.job.subject, look.next.as_millis(), look.version])));
         let mut tx = self.begin().await?;
-        for (job, next) in looks {
-            db::claims::note_check(&mut tx, &job.subject, now, *next).await?;
-            db::jobs::release(&mut tx, &job.key, &job.lease_token, *next).await?;
-        }
+        db::claims::note_checks(&mut tx, rows, self.now()).await?;
+        db::jobs::release(&mut tx, released(looks.iter().map(|look| (&look.job, look.next)))).await?;
         Ok(tx.commit().await?)
     }
 }

@@ -10,7 +10,7 @@ use super::{
     audit,
     change::Change,
     name_rules::{self, Claimable},
-    new_id,
+    new_id, record_rules,
     secret_key::random_base62,
     template,
 };
@@ -58,7 +58,7 @@ pub struct NewConnection {
     pub application_id: String,
     /// Which name, in any spelling.
     pub hostname: String,
-    /// Its own records instead of the template's.
+    /// Its own records instead of the template's; none are the template's.
     pub records: Option<Vec<DesiredRecord>>,
     /// The client's own grouping.
     pub batch_id: Option<String>,
@@ -128,13 +128,14 @@ impl Core {
         caller.require(Scope::ConnectionsWrite)?;
         let application = self.application_in(tx, caller, &new.application_id).await?;
         let name = name_rules::claimable(&new.hostname, &self.settings)?;
-        self.check_new(&new)?;
+        self.check_new(&new, &name)?;
         if !caller.may_see_hostname(name.hostname.as_str()) {
             return Err(CoreError::LacksScope { scope: Scope::ConnectionsWrite });
         }
         let records = new
             .records
             .clone()
+            .filter(|records| !records.is_empty())
             .unwrap_or_else(|| template::expand(&application.record_template.0, &name, &self.settings.edge));
         db::hostnames::lock(tx, &name.hostname).await?;
         self.refuse_conflict(tx, caller, &name.hostname, new.takeover).await?;
@@ -150,14 +151,16 @@ impl Core {
         self.load(tx, claim).await
     }
 
-    fn check_new(&self, new: &NewConnection) -> Result<(), CoreError> {
+    fn check_new(&self, new: &NewConnection, name: &Claimable) -> Result<(), CoreError> {
         if let Some(origin) = &new.origin {
             name_rules::check_origin(origin, "/origin", self.settings.dev)?;
         }
-        if new.batch_id.as_ref().is_some_and(|id| id.len() > MAX_BATCH_ID) {
-            return Err(CoreError::invalid("/batch_id", format!("at most {MAX_BATCH_ID} bytes")));
+        if new.batch_id.as_ref().is_some_and(|id| id.len() > MAX_BATCH_ID || id.contains(char::is_control)) {
+            return Err(CoreError::invalid("/batch_id", format!("at most {MAX_BATCH_ID} bytes, all visible")));
         }
-        check_length("/dns_records", new.records.as_ref().map_or(0, Vec::len))
+        let records = new.records.as_deref().unwrap_or_default();
+        check_length("/dns_records", records.len())?;
+        record_rules::check_records(records, name)
     }
 
     /// The unique indexes decide; this only tells early and in better words.
@@ -248,14 +251,11 @@ impl Core {
         limit: i64,
     ) -> Result<Vec<Connection>, CoreError> {
         caller.require(Scope::ConnectionsRead)?;
-        let mut filter = filter.clone();
-        if caller.only_application.is_some() {
-            filter.application_id.clone_from(&caller.only_application);
-        }
+        let Some(filter) = within_reach(caller, filter) else { return Ok(Vec::new()) };
         let mut session = self.read().await?;
         let claims = db::claims::page(&mut session, &caller.account_id, caller.environment, &filter, after, limit);
         let mut page = Vec::new();
-        for claim in claims.await?.into_iter().filter(|claim| caller.may_see_hostname(claim.hostname.as_str())) {
+        for claim in claims.await? {
             page.push(self.load(&mut session, claim).await?);
         }
         Ok(page)
@@ -337,6 +337,22 @@ impl Core {
             claim,
         })
     }
+}
+
+/// What is left of a filter for a caller who is bound to an application or a name; `None` when that is nothing.
+fn within_reach(caller: &Caller, filter: &ConnectionFilter) -> Option<ConnectionFilter> {
+    let mut filter = filter.clone();
+    if let Some(only) = &caller.only_application
+        && filter.application_id.get_or_insert_with(|| only.clone()) != only
+    {
+        return None;
+    }
+    if let Some(only) = caller.only_hostname.as_deref().and_then(|only| Hostname::parse(only).ok())
+        && *filter.hostname.get_or_insert_with(|| only.clone()) != only
+    {
+        return None;
+    }
+    Some(filter)
 }
 
 async fn own_claim(session: &mut Session, caller: &Caller, id: &str) -> Result<Claim, CoreError> {

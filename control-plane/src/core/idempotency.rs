@@ -4,6 +4,9 @@
 //! the other is not. Before that, a row in a transaction of its own says that the request is under way; if its process
 //! dies, the row's lease ends and the request may be sent again.
 
+use std::collections::HashSet;
+
+use parking_lot::Mutex;
 use sqlx::FromRow;
 
 use super::{Core, CoreError, Moment};
@@ -26,6 +29,14 @@ pub enum Begun {
     /// It was done.
     Replay(Replay),
 }
+
+/// Requests of this process that ended without an answer and could not be forgotten: their client left, or the database
+/// did. Their keys need not wait for the end of the lease.
+#[derive(Debug, Default)]
+pub(crate) struct Orphans(Mutex<HashSet<(String, String)>>);
+
+/// Beyond that many, leases are waited for.
+const MOST_ORPHANS: usize = 10_000;
 
 /// A row of the table.
 #[derive(Debug, Clone, FromRow)]
@@ -58,7 +69,8 @@ impl Core {
         }
         let found = db::idempotency::find(&mut tx, account_id, key).await?;
         let Some(row) = found else { return Err(CoreError::IdempotencyInFlight) };
-        let is_dead = row.expires_at <= now || (row.status.is_none() && row.lease_until <= now);
+        let is_orphan = || self.orphans.0.lock().remove(&(account_id.to_owned(), key.to_owned()));
+        let is_dead = row.expires_at <= now || (row.status.is_none() && (row.lease_until <= now || is_orphan()));
         if is_dead {
             db::idempotency::take_over(&mut tx, account_id, key, &fresh).await?;
             tx.commit().await?;
@@ -87,6 +99,14 @@ impl Core {
         match db::idempotency::finish(tx, account_id, key, i64::from(replay.status), &replay.body).await? {
             0 => Err(CoreError::IdempotencyInFlight),
             _ => Ok(()),
+        }
+    }
+
+    /// Notes that a request ended without an answer, for when there is no time to write it down.
+    pub fn orphan_idempotent(&self, account_id: &str, key: &str) {
+        let mut orphans = self.orphans.0.lock();
+        if orphans.len() < MOST_ORPHANS {
+            orphans.insert((account_id.to_owned(), key.to_owned()));
         }
     }
 

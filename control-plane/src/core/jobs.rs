@@ -5,10 +5,11 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use sqlx::FromRow;
 
 use super::{Core, CoreError, Moment, new_id, words::words};
-use crate::db::{self, Session};
+use crate::db::{self, Rows, Session};
 
 words! {
     /// What is to be done.
@@ -82,12 +83,17 @@ impl Core {
     /// [`CoreError::Db`].
     pub async fn finish_jobs(&self, jobs: &[(Job, Option<Moment>)]) -> Result<(), CoreError> {
         let mut tx = self.begin().await?;
-        for (job, again) in jobs {
-            match again {
-                Some(at) => db::jobs::release(&mut tx, &job.key, &job.lease_token, *at).await?,
-                None => db::jobs::finish(&mut tx, &job.key, &job.lease_token).await?,
-            }
+        db::jobs::release(&mut tx, released(jobs.iter().filter_map(|(job, again)| Some((job, (*again)?))))).await?;
+        for (job, _) in jobs.iter().filter(|(_, again)| again.is_none()) {
+            db::jobs::finish(&mut tx, &job.key, &job.lease_token).await?;
         }
         Ok(tx.commit().await?)
     }
+}
+
+/// Jobs and the times when they are to be done again.
+pub(crate) fn released<'a>(jobs: impl Iterator<Item = (&'a Job, Moment)>) -> Rows {
+    let mut rows = Rows::default();
+    jobs.for_each(|(job, at)| rows.push(json!([job.key, job.lease_token, at.as_millis()])));
+    rows
 }

@@ -38,6 +38,10 @@ fn is_reserved(hostname: &Hostname, settings: &CoreSettings) -> bool {
 /// `http://host[:port]` or `https://host[:port]`, nothing else: paths and credentials have no place in an origin.
 pub(crate) fn check_origin(text: &str, pointer: &str, dev: bool) -> Result<(), CoreError> {
     let refuse = |detail: &str| Err(CoreError::invalid(pointer, detail));
+    // The parser drops them silently, wherever they stand.
+    if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return refuse("an origin has no spaces and no control characters");
+    }
     let Ok(url) = url::Url::parse(text) else { return refuse("not a URL") };
     if !matches!(url.scheme(), "http" | "https") {
         return refuse("an origin begins with http:// or https://");

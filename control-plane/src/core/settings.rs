@@ -118,7 +118,8 @@ impl Default for CoreSettings {
             drift_span: 5 * MINUTE,
             cool_off: 7 * DAY,
             idempotency_keep: DAY,
-            idempotency_lease: MINUTE,
+            // Safe however short: of two requests under one key, the second to commit is undone.
+            idempotency_lease: Duration::from_secs(10),
             disable_after: 5 * DAY,
             former_secret_keep: DAY,
             deliveries_keep: 30 * DAY,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Application, Caller, CertificateState, Core, CoreError, Document, Environment, Moment, NewApplication, NewKey,
-    Reason, ReasonCode, Scope, SecretKey, change::Change, jobs::JobKind,
+    Application, Caller, CertificateState, Core, CoreError, Document, Environment, Lifecycle, Moment, NewApplication,
+    NewKey, Reason, ReasonCode, Scope, SecretKey, change::Change, checking::settle, jobs::JobKind,
 };
 use crate::db;
 
@@ -80,12 +80,20 @@ impl Core {
         let Some(claim) = db::claims::find(&mut tx, claim_id).await? else { return Ok(()) };
         db::hostnames::lock(&mut tx, &claim.hostname).await?;
         let Some(before) = db::claims::find(&mut tx, claim_id).await? else { return Ok(()) };
+        // Its successor may have been reported until the lock was ours.
+        let known = db::certificates::of_claim(&mut tx, &before.hostname, claim_id).await?;
+        let has_ended = known.and_then(|known| known.not_after).is_some_and(|end| end < now);
+        if !has_ended || before.lifecycle != Lifecycle::Active {
+            return Ok(());
+        }
         db::certificates::expire(&mut tx, &before.hostname, claim_id, now).await?;
         let mut after = before.clone();
         after.certificate = CertificateState::Expired;
         after.reason = Some(Document(Reason::new(ReasonCode::CertificateExpired)));
-        after.error_code = None;
-        self.save(&mut tx, Change { before: Some(&before), after, events: Vec::new() }, now).await?;
+        after.error_code = Some(ReasonCode::CertificateExpired.to_string());
+        let mut events = Vec::new();
+        settle(&before, &mut after, &mut events, now, &self.settings);
+        self.save(&mut tx, Change { before: Some(&before), after, events }, now).await?;
         Ok(self.commit(tx).await?)
     }
 }

@@ -37,6 +37,12 @@ pub(crate) async fn find(session: &mut Session, application_id: &str, id: &str) 
         .await
 }
 
+/// Whether the account has this key and it is not revoked.
+pub(crate) async fn stands(session: &mut Session, account_id: &str, id: &str) -> Result<bool, DbError> {
+    let found = sql("SELECT 1 FROM api_keys WHERE id = $1 AND account_id = $2 AND revoked_at IS NULL");
+    Ok(found.bind(id).bind(account_id).optional::<(i32,)>(session).await?.is_some())
+}
+
 pub(crate) async fn page(
     session: &mut Session,
     application_id: &str,

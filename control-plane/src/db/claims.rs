@@ -2,7 +2,7 @@
 
 use names::Hostname;
 
-use super::{DbError, Session, Sql, sql};
+use super::{DbError, Rows, Session, Sql, sql};
 use crate::core::{Claim, ConnectionFilter, Environment, FacetQuery, Moment};
 
 const COLUMNS: &str = "id, account_id, application_id, environment, surface, hostname, kind, setup_type, provider, \
@@ -13,7 +13,7 @@ const COLUMNS: &str = "id, account_id, application_id, environment, surface, hos
 const PLACES: usize = 38;
 
 /// What the unique index over open gates says.
-const OPEN: &str = "lifecycle = 'active' AND ownership = 'proven' AND deadline <> 'passed'";
+pub(crate) const OPEN: &str = "lifecycle = 'active' AND ownership = 'proven' AND deadline <> 'passed'";
 
 pub(crate) async fn insert(tx: &mut Session, claim: &Claim) -> Result<(), DbError> {
     let places = (1..=PLACES).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ");
@@ -138,16 +138,30 @@ fn is(yes: bool) -> &'static str {
     if yes { "=" } else { "<>" }
 }
 
-/// A look that changed nothing. Not a new version: whoever changes the claim meanwhile need not care.
-pub(crate) async fn note_check(tx: &mut Session, id: &str, at: Moment, next: Moment) -> Result<(), DbError> {
-    sql("UPDATE claims SET last_checked_at = $2, next_check_at = $3, check_count = check_count + 1
-         WHERE id = $1 AND lifecycle = 'active'")
-    .bind(id)
+/// Looks that changed nothing: rows of id, time of the next one and the version that was looked at. Not a new version:
+/// whoever changes the claim meanwhile need not care, and what they wrote is left alone.
+pub(crate) async fn note_checks(tx: &mut Session, looks: Rows, at: Moment) -> Result<(), DbError> {
+    let looked = tx.rows("$1");
+    sql(format!(
+        "UPDATE claims SET last_checked_at = $2, next_check_at = look.next, check_count = check_count + 1
+         FROM (SELECT value ->> 0 AS id, CAST(value ->> 1 AS BIGINT) AS next, CAST(value ->> 2 AS BIGINT) AS version
+               FROM {looked}) AS look
+         WHERE claims.id = look.id AND claims.version = look.version"
+    ))
+    .bind(looks)
     .bind(at)
-    .bind(next)
     .run(tx)
     .await
     .map(drop)
+}
+
+/// Active claims, many at once, in no order.
+pub(crate) async fn active_of_ids(session: &mut Session, ids: Rows) -> Result<Vec<Claim>, DbError> {
+    let (wanted, columns) = (session.rows("$1"), COLUMNS.replace(", ", ", claims."));
+    let text = format!(
+        "SELECT claims.{columns} FROM {wanted} JOIN claims ON claims.id = value ->> 0 WHERE lifecycle = 'active'"
+    );
+    sql(text).bind(ids).all(session).await
 }
 
 /// Open claims of an application that take its default origin, by id.

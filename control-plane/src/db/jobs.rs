@@ -1,6 +1,6 @@
 //! Table `jobs`.
 
-use super::{DbError, Session, sql};
+use super::{DbError, Rows, Session, sql};
 use crate::core::{Job, JobKind, Moment};
 
 pub(crate) async fn upsert(
@@ -58,25 +58,34 @@ pub(crate) async fn lease(
          WHERE kind = $2 AND run_at <= $3 ORDER BY run_at LIMIT $4 {skip}"
     ));
     let jobs = due.bind(token).bind(kind).bind(now).bind(limit).all::<Job>(tx).await?;
-    for job in &jobs {
-        sql("UPDATE jobs SET run_at = $2, attempt = attempt + 1, lease_token = $3 WHERE key = $1")
-            .bind(&job.key)
-            .bind(until)
-            .bind(token)
-            .run(tx)
-            .await?;
+    if jobs.is_empty() {
+        return Ok(jobs);
     }
+    let taken = tx.rows("$3");
+    sql(format!(
+        "UPDATE jobs SET run_at = $1, attempt = attempt + 1, lease_token = $2
+         FROM (SELECT value ->> 0 AS key FROM {taken}) AS taken WHERE jobs.key = taken.key"
+    ))
+    .bind(until)
+    .bind(token)
+    .bind(jobs.iter().map(|job| job.key.as_str()).collect::<Rows>())
+    .run(tx)
+    .await?;
     Ok(jobs)
 }
 
-pub(crate) async fn release(tx: &mut Session, key: &str, token: &str, at: Moment) -> Result<(), DbError> {
-    sql("UPDATE jobs SET run_at = $3, attempt = 0, lease_token = NULL WHERE key = $1 AND lease_token = $2")
-        .bind(key)
-        .bind(token)
-        .bind(at)
-        .run(tx)
-        .await
-        .map(drop)
+/// Sets when leased jobs are to be done again: rows of key, lease and time.
+pub(crate) async fn release(tx: &mut Session, jobs: Rows) -> Result<(), DbError> {
+    let released = tx.rows("$1");
+    sql(format!(
+        "UPDATE jobs SET run_at = done.at, attempt = 0, lease_token = NULL
+         FROM (SELECT value ->> 0 AS key, value ->> 1 AS token, CAST(value ->> 2 AS BIGINT) AS at FROM {released}) AS done
+         WHERE jobs.key = done.key AND jobs.lease_token = done.token"
+    ))
+    .bind(jobs)
+    .run(tx)
+    .await
+    .map(drop)
 }
 
 pub(crate) async fn finish(tx: &mut Session, key: &str, token: &str) -> Result<(), DbError> {

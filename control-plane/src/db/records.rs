@@ -1,6 +1,6 @@
 //! Table `records`.
 
-use super::{DbError, Session, sql};
+use super::{DbError, Rows, Session, proofs::Of, sql};
 use crate::core::{DesiredRecord, Moment, Record};
 
 pub(crate) async fn insert_all(tx: &mut Session, claim_id: &str, records: &[DesiredRecord]) -> Result<(), DbError> {
@@ -24,6 +24,19 @@ pub(crate) async fn of_claim(session: &mut Session, claim_id: &str) -> Result<Ve
     sql("SELECT position, host, type, value, ttl, priority, propagated, observed_value, observed_at FROM records
          WHERE claim_id = $1 ORDER BY position")
     .bind(claim_id)
+    .all(session)
+    .await
+}
+
+/// Those of many claims.
+pub(crate) async fn of_claims(session: &mut Session, ids: Rows) -> Result<Vec<Of<Record>>, DbError> {
+    let wanted = session.rows("$1");
+    sql(format!(
+        "SELECT claim_id, position, host, type, records.value, ttl, priority, propagated, observed_value, observed_at
+         FROM (SELECT value ->> 0 AS id FROM {wanted}) AS wanted JOIN records ON claim_id = wanted.id
+         ORDER BY claim_id, position"
+    ))
+    .bind(ids)
     .all(session)
     .await
 }

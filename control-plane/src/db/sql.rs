@@ -138,7 +138,40 @@ impl Sql {
     }
 }
 
+/// Rows as one argument: JSON, a list of lists. See [`Session::rows`].
+#[derive(Debug, Default)]
+pub(crate) struct Rows(Vec<serde_json::Value>);
+
+impl Rows {
+    /// One row of these columns.
+    pub(crate) fn push(&mut self, columns: impl Into<serde_json::Value>) {
+        self.0.push(columns.into());
+    }
+}
+
+impl<T: Into<String>> FromIterator<T> for Rows {
+    /// Rows of one column each.
+    fn from_iter<I: IntoIterator<Item = T>>(texts: I) -> Self {
+        Self(texts.into_iter().map(|text| serde_json::Value::from(vec![text.into()])).collect())
+    }
+}
+
+impl From<Rows> for Arg {
+    fn from(rows: Rows) -> Self {
+        Self::Text(Some(serde_json::Value::from(rows.0).to_string()))
+    }
+}
+
 impl Session {
+    /// What stands behind `FROM` for the argument at `place` when it is [`Rows`]; `value ->> 0` is a row's first
+    /// column. One statement for many rows costs a hundredth of one for each.
+    pub(crate) fn rows(&self, place: &str) -> String {
+        match self.is_postgres() {
+            true => format!("jsonb_array_elements({place}::jsonb) AS value"),
+            false => format!("json_each({place})"),
+        }
+    }
+
     /// Does nothing, and so tells whether the database answers.
     pub(crate) async fn ping(&mut self) -> Result<(), DbError> {
         match self {

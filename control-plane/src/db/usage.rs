@@ -26,6 +26,25 @@ pub(crate) async fn take(
     .map(|rows| rows == 1)
 }
 
+/// Adds to what has no limit.
+pub(crate) async fn add(
+    tx: &mut Session,
+    account_id: &str,
+    kind: UsageKind,
+    period: &str,
+    count: i64,
+) -> Result<(), DbError> {
+    sql("INSERT INTO usage_counters (account_id, kind, period, used) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (account_id, kind, period) DO UPDATE SET used = usage_counters.used + excluded.used")
+    .bind(account_id)
+    .bind(kind)
+    .bind(period)
+    .bind(count)
+    .run(tx)
+    .await
+    .map(drop)
+}
+
 /// The account's own limit: outer `None` when it has none of its own, inner `None` when it is without limit.
 pub(crate) async fn limit(
     session: &mut Session,

@@ -12,6 +12,8 @@ mod error;
 mod events;
 pub(crate) mod message;
 mod once;
+mod parts;
+mod problems;
 mod reference;
 mod state_word;
 mod tokens;
@@ -69,7 +71,7 @@ impl utoipa::Modify for Security {
 
 /// The routes and their OpenAPI document.
 pub(crate) fn router() -> (Router<AppState>, utoipa::openapi::OpenApi) {
-    let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
+    let (router, mut document) = OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(applications::create, applications::list))
         .routes(routes!(applications::get, applications::update))
         .routes(routes!(applications::create_key, applications::list_keys))
@@ -89,6 +91,7 @@ pub(crate) fn router() -> (Router<AppState>, utoipa::openapi::OpenApi) {
         .routes(routes!(usage::usage))
         .routes(routes!(usage::plans))
         .split_for_parts();
+    problems::describe(&mut document);
     (router.layer(DefaultBodyLimit::max(MAX_BODY)), document)
 }
 
@@ -107,4 +110,9 @@ pub(crate) fn docs(document: utoipa::openapi::OpenApi) -> Router<AppState> {
 /// The answer where there is no route.
 pub(crate) async fn no_route() -> Response {
     axum::response::IntoResponse::into_response(ApiError::no_route())
+}
+
+/// The answer where there is a route, but not with this method; axum adds `Allow`.
+pub(crate) async fn no_method() -> Response {
+    axum::response::IntoResponse::into_response(ApiError::no_method())
 }

@@ -12,6 +12,8 @@ pub struct WorkerLimits {
     pub batch: i64,
     /// Longer than the longest look; a job whose worker died is done again after this.
     pub lease: Duration,
+    /// Between two takings while fewer than a batch are due, so that they are taken together.
+    pub gather: Duration,
     /// Looks that changed nothing are written together …
     pub notes: usize,
     /// … after this long at most.
@@ -28,6 +30,7 @@ impl Default for WorkerLimits {
             looks: 1024,
             batch: 256,
             lease: Duration::from_mins(1),
+            gather: Duration::from_millis(250),
             notes: 256,
             notes_wait: Duration::from_millis(100),
             look_again: Duration::from_millis(500),

@@ -1,6 +1,6 @@
 //! The loop that takes jobs when they are due, and the simple kinds.
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
 use super::Worker;
 use crate::core::{CoreError, Job, JobKind, Moment};
@@ -37,9 +37,14 @@ impl Worker {
     }
 
     pub(crate) async fn pause(&self) {
+        self.rest(self.limits.pause).await;
+    }
+
+    /// Does nothing for a while, unless the worker is to stop.
+    pub(crate) async fn rest(&self, wait: Duration) {
         tokio::select! {
             () = self.stopping.cancelled() => {}
-            () = tokio::time::sleep(self.limits.pause) => {}
+            () = tokio::time::sleep(wait) => {}
         }
     }
 

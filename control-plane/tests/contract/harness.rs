@@ -11,6 +11,7 @@ use control_plane::{
     db::{Db, DbOptions},
 };
 use test_support::Postgres;
+use tokio::runtime::Runtime;
 
 /// A core on a fresh database, with a clock that moves when it is told to.
 pub(crate) struct Bench {
@@ -34,17 +35,38 @@ where
     F: Fn(Bench) -> Fut,
     Fut: Future<Output = ()>,
 {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
-    runtime.block_on(async {
-        let directory = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}", directory.path().join("control.db").display());
-        promise(Bench::open(&url, settings.clone(), directory).await).await;
+    runtime().block_on(async {
+        promise(Bench::on_sqlite(settings.clone()).await).await;
         let postgres = Postgres::start().await;
         promise(Bench::open(&postgres.create_database(), settings.clone(), tempfile::tempdir().unwrap()).await).await;
     });
 }
 
+/// On SQLite alone.
+pub(crate) fn on_sqlite<Fut: Future<Output = ()>>(promise: impl Fn(Bench) -> Fut) {
+    runtime().block_on(async { promise(Bench::on_sqlite(CoreSettings::default()).await).await });
+}
+
+/// On PostgreSQL alone.
+pub(crate) fn on_postgres<Fut: Future<Output = ()>>(promise: impl Fn(Bench) -> Fut) {
+    runtime().block_on(async {
+        let postgres = Postgres::start().await;
+        let (url, directory) = (postgres.create_database(), tempfile::tempdir().unwrap());
+        promise(Bench::open(&url, CoreSettings::default(), directory).await).await;
+    });
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap()
+}
+
 impl Bench {
+    async fn on_sqlite(settings: CoreSettings) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", directory.path().join("control.db").display());
+        Self::open(&url, settings, directory).await
+    }
+
     async fn open(url: &str, mut settings: CoreSettings, directory: tempfile::TempDir) -> Self {
         let options = DbOptions { wait: Duration::from_secs(30), ..DbOptions::default() };
         let db = Db::open(url, &options).await.unwrap();

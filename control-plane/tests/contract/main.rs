@@ -8,4 +8,5 @@ mod harness;
 mod idempotency;
 mod keys;
 mod outbox;
+mod schedule;
 mod webhooks;

@@ -1,8 +1,9 @@
 //! A control plane, its DNS, and curl.
 
-use std::{future::Future, process::Stdio};
+use std::{future::Future, path::Path, process::Stdio};
 
 use control_plane::{
+    core::{Caller, Core, Environment, NewApplication, NewKey, Scope},
     process::Process,
     settings::{Mode, Settings},
 };
@@ -19,10 +20,13 @@ pub(crate) const TARGET: &str = "edge.namegate.test";
 pub(crate) struct Control {
     pub(crate) url: String,
     pub(crate) pebble: Pebble,
+    /// For what no client may do: accounts.
+    pub(crate) core: Core,
     stop: Option<oneshot::Sender<()>>,
     served: Option<JoinHandle<anyhow::Result<()>>>,
     pub(crate) postgres: Option<Postgres>,
-    _directory: tempfile::TempDir,
+    sealing_key: String,
+    directory: tempfile::TempDir,
 }
 
 /// An answer.
@@ -77,6 +81,11 @@ pub(crate) enum Worker {
 
 impl Control {
     pub(crate) async fn start(postgres: Option<Postgres>, worker: Worker) -> Self {
+        Self::start_beside(postgres, worker, None).await
+    }
+
+    /// The same with a second resolver, which may know other records.
+    pub(crate) async fn start_beside(postgres: Option<Postgres>, worker: Worker, second: Option<&Dns>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let host = Loopback::take();
         let pebble = Pebble::start(&host, PebbleOptions::default()).await;
@@ -88,6 +97,7 @@ impl Control {
         };
         let sqlite = || format!("sqlite://{}", directory.path().join("control.db").display());
         let key = control_plane::core::Keyring::generate().unwrap();
+        let resolvers = std::iter::once(pebble.dns()).chain(second).map(|dns| dns.address().to_string());
         let env = [
             ("DATABASE_URL", postgres.as_ref().map_or_else(sqlite, Postgres::create_database)),
             ("NAMEGATE_KEY_FILE", file("keys", &key)),
@@ -95,7 +105,7 @@ impl Control {
             ("NAMEGATE_CONTROL__EDGE__CNAME", TARGET.to_owned()),
             ("NAMEGATE_CONTROL__EDGE__ADDRESSES", host.ip().to_string()),
             ("NAMEGATE_CONTROL__EDGE__TOKEN_FILE", file("token", EDGE_TOKEN)),
-            ("NAMEGATE_CONTROL__DNS__RESOLVERS", pebble.dns().address().to_string()),
+            ("NAMEGATE_CONTROL__DNS__RESOLVERS", resolvers.collect::<Vec<_>>().join(",")),
             ("NAMEGATE_CONTROL__DNS__ASK_AUTHORITY", "false".to_owned()),
             ("NAMEGATE_CONTROL__DEV__ORIGIN", "http://127.0.0.1:3000".to_owned()),
             ("NAMEGATE_CONTROL__WORKER__ENABLED", (worker == Worker::On).to_string()),
@@ -104,15 +114,35 @@ impl Control {
         let settings = Settings::load(None, env, Mode::Development).unwrap();
         pebble.dns().set_a(TARGET, &[host.ip()]).await;
         let process = Process::start(&settings).await.unwrap();
+        let core = process.core().clone();
         let url = format!("http://{}", process.address().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
         let served = tokio::spawn(process.serve(async move { drop(stopped.await) }));
-        Self { url, pebble, stop: Some(stop), served: Some(served), postgres, _directory: directory }
+        Self {
+            url,
+            pebble,
+            core,
+            stop: Some(stop),
+            served: Some(served),
+            postgres,
+            sealing_key: key.trim().to_owned(),
+            directory,
+        }
     }
 
-    async fn end(mut self) {
+    pub(crate) async fn end(mut self) {
         drop(self.stop.take());
         self.served.take().unwrap().await.unwrap().unwrap();
+    }
+
+    /// Where its files are.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// What secrets are sealed under, in base64.
+    pub(crate) fn sealing_key(&self) -> &str {
+        &self.sealing_key
     }
 
     pub(crate) fn dns(&self) -> &Dns {
@@ -174,6 +204,19 @@ impl Control {
                 other => panic!("{other}"),
             }
         }
+    }
+
+    /// Another account, with an application and a key that may do everything: the key and the application's id.
+    pub(crate) async fn stranger(&self) -> (String, String) {
+        let account = self.core.create_account("stranger").await.unwrap();
+        let caller = Caller::operator(&account.id, Environment::Test);
+        let mut tx = self.core.begin().await.unwrap();
+        let new = NewApplication { name: "Theirs".to_owned(), ..NewApplication::default() };
+        let application = self.core.create_application(&mut tx, &caller, new).await.unwrap();
+        let new = NewKey { name: "all".to_owned(), scopes: Scope::ALL.to_vec() };
+        let key = self.core.create_key(&mut tx, &caller, &application.id, new).await.unwrap();
+        self.core.commit(tx).await.unwrap();
+        (key.expose().to_owned(), application.id)
     }
 
     /// Reports a certificate as an edge does.

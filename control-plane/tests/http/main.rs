@@ -7,9 +7,17 @@
     reason = "the harness stops a test where it stands"
 )]
 
+mod asked_by_caddy;
 mod bad_input;
+mod dns_faults;
 mod harness;
+mod idempotency;
 mod internal;
+mod killed;
 mod openapi;
+mod outage;
 mod quickstart;
+mod schemathesis;
+mod secrets;
+mod tenants;
 mod webhooks;

@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{Path, Query, State},
+    extract::State,
     http::{HeaderMap, StatusCode},
     response::Response,
 };
@@ -12,10 +12,11 @@ use utoipa::ToSchema;
 use super::{
     ApiError, AppState,
     auth::Key,
-    body::{Body, some_null},
+    body::{Body, objects, some_null, some_objects},
     cursor::{Page, Paging},
     error::Problem,
     once::{Once, Start},
+    parts::{Path, Query},
     views::{ApplicationView, KeyView},
 };
 use crate::core::{ApplicationPatch, CoreError, NewApplication, NewKey, Scope, TemplateRecord};
@@ -31,7 +32,7 @@ pub(crate) struct CreateApplication {
     #[schema(example = json!(["https://app.acme.example"]))]
     allowed_origins: Vec<String>,
     /// Which records new connections need; empty is the built-in template.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     record_template: Vec<TemplateRecord>,
     /// Where requests go when a connection does not say.
     #[serde(default)]
@@ -47,7 +48,7 @@ pub(crate) struct CreateApplication {
 
 /// Make an application. Needs `apps:admin`.
 #[utoipa::path(post, path = "/v1/applications", tag = "applications", request_body = CreateApplication,
-    params(("Idempotency-Key" = Option<String>, Header)),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$")),
     responses((status = 201, body = ApplicationView), (status = "4XX", body = Problem)))]
 pub(crate) async fn create(
     State(state): State<AppState>,
@@ -55,7 +56,8 @@ pub(crate) async fn create(
     headers: HeaderMap,
     body: Body<CreateApplication>,
 ) -> Result<Response, ApiError> {
-    let once = match Once::start(&state.core, &caller, &headers, "POST /v1/applications", &body.bytes).await? {
+    caller.require(Scope::AppsAdmin)?;
+    let mut once = match Once::start(&state.core, &caller, &headers, "POST /v1/applications", &body.bytes).await? {
         Start::Do(once) => once,
         Start::Answer(answer) => return Ok(answer),
     };
@@ -71,7 +73,7 @@ pub(crate) async fn create(
         default_origin: wish.default_origin,
         default_keep_host: wish.default_keep_host,
     };
-    let mut tx = state.core.begin().await?;
+    let mut tx = once.begin().await?;
     match state.core.create_application(&mut tx, &caller, new).await {
         Ok(made) => {
             let view = ApplicationView::from(made);
@@ -97,7 +99,7 @@ pub(crate) async fn list(
 }
 
 /// One application.
-#[utoipa::path(get, path = "/v1/applications/{id}", tag = "applications", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/applications/{id}", tag = "applications", params(("id" = String, Path, format = "uuid")),
     responses((status = 200, body = ApplicationView), (status = "4XX", body = Problem)))]
 pub(crate) async fn get(
     State(state): State<AppState>,
@@ -114,6 +116,7 @@ pub(crate) async fn get(
 pub(crate) struct UpdateApplication {
     name: Option<String>,
     allowed_origins: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "some_objects")]
     record_template: Option<Vec<TemplateRecord>>,
     #[serde(default, deserialize_with = "some_null")]
     #[schema(value_type = Option<String>)]
@@ -122,7 +125,7 @@ pub(crate) struct UpdateApplication {
 }
 
 /// Change an application. Connections without an origin of their own follow its default. Needs `apps:admin`.
-#[utoipa::path(patch, path = "/v1/applications/{id}", tag = "applications", params(("id" = String, Path)),
+#[utoipa::path(patch, path = "/v1/applications/{id}", tag = "applications", params(("id" = String, Path, format = "uuid")),
     request_body = UpdateApplication,
     responses((status = 200, body = ApplicationView), (status = "4XX", body = Problem)))]
 pub(crate) async fn update(
@@ -149,7 +152,7 @@ pub(crate) struct CreateKey {
 
 /// Make a key. Its secret is in this answer and in no other. Needs `apps:admin`.
 #[utoipa::path(post, path = "/v1/applications/{id}/keys", tag = "applications", request_body = CreateKey,
-    params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    params(("id" = String, Path, format = "uuid"), ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$")),
     responses((status = 201, body = KeyView), (status = "4XX", body = Problem)))]
 pub(crate) async fn create_key(
     State(state): State<AppState>,
@@ -158,13 +161,14 @@ pub(crate) async fn create_key(
     headers: HeaderMap,
     body: Body<CreateKey>,
 ) -> Result<Response, ApiError> {
+    caller.require(Scope::AppsAdmin)?;
     let what = format!("POST /v1/applications/{id}/keys");
-    let once = match Once::start(&state.core, &caller, &headers, &what, &body.bytes).await? {
+    let mut once = match Once::start(&state.core, &caller, &headers, &what, &body.bytes).await? {
         Start::Do(once) => once,
         Start::Answer(answer) => return Ok(answer),
     };
     let new = NewKey { name: body.value.name, scopes: body.value.scopes };
-    let mut tx = state.core.begin().await?;
+    let mut tx = once.begin().await?;
     match state.core.create_key(&mut tx, &caller, &id, new).await {
         Ok(made) => {
             // A repetition is answered without the secret: it is kept nowhere.
@@ -181,7 +185,7 @@ pub(crate) async fn create_key(
 
 /// The keys of an application. Needs `apps:admin`.
 #[utoipa::path(get, path = "/v1/applications/{id}/keys", tag = "applications",
-    params(("id" = String, Path), Paging),
+    params(("id" = String, Path, format = "uuid"), Paging),
     responses((status = 200, body = Page<KeyView>), (status = "4XX", body = Problem)))]
 pub(crate) async fn list_keys(
     State(state): State<AppState>,
@@ -195,7 +199,7 @@ pub(crate) async fn list_keys(
 
 /// Revoke a key: its next request is refused. Needs `apps:admin`.
 #[utoipa::path(delete, path = "/v1/applications/{id}/keys/{key_id}", tag = "applications",
-    params(("id" = String, Path), ("key_id" = String, Path)),
+    params(("id" = String, Path, format = "uuid"), ("key_id" = String, Path, format = "uuid")),
     responses((status = 200, body = KeyView), (status = "4XX", body = Problem)))]
 pub(crate) async fn revoke_key(
     State(state): State<AppState>,

@@ -3,7 +3,7 @@
 use axum::{extract::FromRequestParts, http::request::Parts};
 
 use super::{ApiError, AppState};
-use crate::core::Caller;
+use crate::{core::Caller, tokens::Tokens};
 
 /// A caller with an API key.
 pub(crate) struct Key(pub(crate) Caller);
@@ -15,7 +15,9 @@ impl FromRequestParts<AppState> for Key {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
-        Ok(Self(state.core.authenticate(bearer(parts)?).await?))
+        let caller = state.core.authenticate(bearer(parts)?).await?;
+        state.core.count_call(&caller.account_id);
+        Ok(Self(caller))
     }
 }
 
@@ -25,10 +27,16 @@ impl FromRequestParts<AppState> for KeyOrToken {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
         let secret = bearer(parts)?;
         // Keys begin with `sk_`; a token is three parts of base64url.
-        match secret.starts_with("sk_") {
-            true => Ok(Self(state.core.authenticate(secret).await?)),
-            false => Ok(Self(state.tokens.caller(secret, state.core.now())?)),
-        }
+        let caller = match secret.starts_with("sk_") {
+            true => state.core.authenticate(secret).await?,
+            false => {
+                let caller = state.tokens.caller(secret, state.core.now())?;
+                state.core.check_key_stands(&caller.account_id, Tokens::minted_by(&caller)).await?;
+                caller
+            }
+        };
+        state.core.count_call(&caller.account_id);
+        Ok(Self(caller))
     }
 }
 

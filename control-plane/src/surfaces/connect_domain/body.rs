@@ -1,11 +1,17 @@
 //! Request bodies: JSON whatever the Content-Type says, unknown fields refused with their place.
+//!
+//! serde reads a struct from a list as well, field after field. Nobody means that, so objects are asked for by name
+//! ([`Object`], [`some_objects`]).
 
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
     http::StatusCode,
 };
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, Deserializer, MapAccess, Visitor, value::MapAccessDeserializer},
+};
 
 use super::{ApiError, AppState};
 
@@ -31,8 +37,11 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Body<T> {
 
 /// curl sends JSON as a form unless it is told otherwise: the type that is claimed does not matter.
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    if holds_nul(bytes) {
+        return Err(ApiError::invalid("", "a text holds a NUL, which cannot be kept"));
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+    let Object(value) = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let pointer = pointer_of(&error);
         ApiError::invalid(pointer, error.inner().to_string())
     })?;
@@ -60,11 +69,59 @@ fn pointer_of(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
     }
 }
 
+/// `\u0000` in a text: PostgreSQL keeps every character but this one. A raw NUL is no JSON anyway.
+fn holds_nul(bytes: &[u8]) -> bool {
+    let is_escape = |start: &usize| bytes.iter().take(*start).rev().take_while(|byte| **byte == b'\\').count() % 2 == 0;
+    bytes.windows(6).enumerate().filter(|(_, text)| *text == b"\\u0000").any(|(start, _)| is_escape(&start))
+}
+
+/// A struct that is read from an object alone.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields<T>(std::marker::PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(Fields(std::marker::PhantomData))
+    }
+}
+
+/// A list of objects, or null.
+pub(crate) fn some_objects<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let list = Option::<Vec<Object<T>>>::deserialize(deserializer)?;
+    Ok(list.map(|list| list.into_iter().map(|Object(value)| value).collect()))
+}
+
+/// A list of objects.
+pub(crate) fn objects<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Ok(Vec::<Object<T>>::deserialize(deserializer)?.into_iter().map(|Object(value)| value).collect())
+}
+
 /// Tells "set to null" from "not there".
 pub(crate) fn some_null<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
 where
-    D: serde::Deserializer<'de>,
-    T: serde::Deserialize<'de>,
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
 {
-    serde::Deserialize::deserialize(deserializer).map(Some)
+    Deserialize::deserialize(deserializer).map(Some)
 }

@@ -4,7 +4,7 @@
 
 use axum::{
     Json,
-    extract::{Path, Query, State},
+    extract::State,
     http::{HeaderMap, StatusCode},
     response::Response,
 };
@@ -15,10 +15,11 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     ApiError, AppState,
     auth::KeyOrToken,
-    body::{Body, some_null},
+    body::{Body, some_null, some_objects},
     cursor::{Page, Paging},
     error::Problem,
     once::{Once, Start},
+    parts::{Path, Query},
     state_word::{self, facets_of, state_word},
     views::{ConnectionView, ObservedView},
 };
@@ -45,7 +46,7 @@ pub(crate) struct CreateConnection {
     #[schema(value_type = Option<String>)]
     setup_type: Option<SetupType>,
     /// The records of this connection instead of the template's.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "some_objects")]
     dns_records: Option<Vec<DesiredRecord>>,
     /// Your own grouping.
     #[serde(default)]
@@ -64,7 +65,7 @@ pub(crate) struct CreateConnection {
 
 /// Start a connection. Nothing is served until ownership is shown. Needs `connections:write`.
 #[utoipa::path(post, path = "/v1/connections", tag = "connections", request_body = CreateConnection,
-    params(("Idempotency-Key" = Option<String>, Header)),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$")),
     responses((status = 201, body = ConnectionView), (status = 402, body = Problem), (status = 409, body = Problem),
         (status = "4XX", body = Problem)))]
 pub(crate) async fn create(
@@ -73,7 +74,8 @@ pub(crate) async fn create(
     headers: HeaderMap,
     body: Body<CreateConnection>,
 ) -> Result<Response, ApiError> {
-    let once = match Once::start(&state.core, &caller, &headers, "POST /v1/connections", &body.bytes).await? {
+    caller.require(Scope::ConnectionsWrite)?;
+    let mut once = match Once::start(&state.core, &caller, &headers, "POST /v1/connections", &body.bytes).await? {
         Start::Do(once) => once,
         Start::Answer(answer) => return Ok(answer),
     };
@@ -95,7 +97,7 @@ pub(crate) async fn create(
         takeover: wish.takeover,
         challenge: CHALLENGE,
     };
-    let mut tx = state.core.begin().await?;
+    let mut tx = once.begin().await?;
     match state.core.create_connection(&mut tx, &caller, new).await {
         Ok(made) => {
             let view = ConnectionView::from(made);
@@ -147,7 +149,7 @@ fn filter_of(filter: Filter) -> Result<ConnectionFilter, ApiError> {
 }
 
 /// One connection with everything that is known. Needs `connections:read`.
-#[utoipa::path(get, path = "/v1/connections/{id}", tag = "connections", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/connections/{id}", tag = "connections", params(("id" = String, Path, format = "uuid")),
     responses((status = 200, body = ConnectionView), (status = "4XX", body = Problem)))]
 pub(crate) async fn get(
     State(state): State<AppState>,
@@ -170,7 +172,7 @@ pub(crate) struct UpdateConnection {
 }
 
 /// Change where requests go. Live at every edge within seconds. Needs `connections:write`.
-#[utoipa::path(patch, path = "/v1/connections/{id}", tag = "connections", params(("id" = String, Path)),
+#[utoipa::path(patch, path = "/v1/connections/{id}", tag = "connections", params(("id" = String, Path, format = "uuid")),
     request_body = UpdateConnection,
     responses((status = 200, body = ConnectionView), (status = "4XX", body = Problem)))]
 pub(crate) async fn update(
@@ -184,7 +186,7 @@ pub(crate) async fn update(
 }
 
 /// Archive a connection: the gate closes at once, the customer's DNS is left alone. Needs `connections:write`.
-#[utoipa::path(delete, path = "/v1/connections/{id}", tag = "connections", params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/v1/connections/{id}", tag = "connections", params(("id" = String, Path, format = "uuid")),
     responses((status = 200, body = ConnectionView), (status = "4XX", body = Problem)))]
 pub(crate) async fn archive(
     State(state): State<AppState>,
@@ -195,7 +197,7 @@ pub(crate) async fn archive(
 }
 
 /// Look for the challenge now. Found: `verified`, and the gate is open. Needs `connections:write`.
-#[utoipa::path(post, path = "/v1/connections/{id}/verify", tag = "connections", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/v1/connections/{id}/verify", tag = "connections", params(("id" = String, Path, format = "uuid")),
     responses((status = 200, body = ConnectionView),
         (status = 409, body = Problem, description = "`ownership_not_found`: the challenge is not there; the details \
             say what was seen"),
@@ -231,7 +233,7 @@ pub(crate) struct CheckedRecords {
 
 /// Look at the records now. When all are right, the certificate is ordered and the name goes live. Needs
 /// `connections:write`.
-#[utoipa::path(post, path = "/v1/connections/{id}/records:check", tag = "connections", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/v1/connections/{id}/records:check", tag = "connections", params(("id" = String, Path, format = "uuid")),
     responses((status = 200, body = CheckedRecords), (status = "4XX", body = Problem)))]
 pub(crate) async fn check_records(
     State(state): State<AppState>,

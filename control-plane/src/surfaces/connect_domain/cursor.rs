@@ -12,6 +12,7 @@ const MOST: i64 = 100;
 #[into_params(parameter_in = Query)]
 pub(crate) struct Paging {
     /// `next_cursor` of the page before.
+    #[param(format = "uuid")]
     cursor: Option<String>,
     /// Between 1 and 100; 20 when missing.
     #[param(minimum = 1, maximum = 100)]

@@ -2,15 +2,12 @@
 
 #![expect(unused_qualifications, reason = "what utoipa makes of `params` names them anew")]
 
-use axum::{
-    Json,
-    extract::{Query, State},
-};
+use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{ApiError, AppState, auth::Key, error::Problem};
+use super::{ApiError, AppState, auth::Key, error::Problem, parts::Query};
 use crate::core::{Event, EventKind, Moment};
 
 const DEFAULT: i64 = 20;
@@ -113,6 +110,9 @@ pub(crate) async fn list(
     let limit = query.limit.unwrap_or(DEFAULT);
     if !(1..=MOST).contains(&limit) {
         return Err(ApiError::invalid("/limit", format!("limit is between 1 and {MOST}")));
+    }
+    if query.after < 0 {
+        return Err(ApiError::invalid("/after", "after is 0 or the number of an event"));
     }
     let events = state.core.events(&caller, query.after, limit).await?;
     let next_after = events.last().map_or(query.after, |event| event.seq);

@@ -42,14 +42,21 @@ impl Once {
     ) -> Result<Start, ApiError> {
         let once = |key| Self { core: core.clone(), account_id: caller.account_id.clone(), key };
         let Some(key) = headers.get("idempotency-key") else { return Ok(Start::Do(once(None))) };
-        let key = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= MAX_KEY);
+        let key = key.to_str().ok().filter(|key| {
+            let is_visible = key.bytes().all(|byte| byte.is_ascii_graphic());
+            is_visible && !key.is_empty() && key.len() <= MAX_KEY
+        });
         let Some(key) = key else {
-            let message = format!("Idempotency-Key is between 1 and {MAX_KEY} visible characters");
+            let message = format!("Idempotency-Key is between 1 and {MAX_KEY} visible ASCII characters");
             return Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid", message));
         };
         let mut print = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
-        for part in [what.as_bytes(), b"\0", caller.environment.as_str().as_bytes(), b"\0", body] {
+        // A token that is bound to one name must not be shown what was made for another.
+        let only = |bound: &Option<String>| bound.clone().unwrap_or_default();
+        let bound = format!("{}\0{}", only(&caller.only_application), only(&caller.only_hostname));
+        for part in [what, caller.environment.as_str(), &bound].map(str::as_bytes).into_iter().chain([body]) {
             print.update(part);
+            print.update(b"\0");
         }
         match core.begin_idempotent(&caller.account_id, key, print.finish().as_ref()).await? {
             Begun::Fresh => Ok(Start::Do(once(Some(key.to_owned())))),
@@ -57,9 +64,17 @@ impl Once {
         }
     }
 
+    /// The transaction that the request is.
+    pub(crate) async fn begin(&mut self) -> Result<Session, ApiError> {
+        match self.core.begin().await {
+            Ok(tx) => Ok(tx),
+            Err(error) => Err(self.fail(error.into()).await),
+        }
+    }
+
     /// Ends the request's transaction with its answer. `kept` is what a repetition is shown: without secrets.
     pub(crate) async fn finish(
-        self,
+        mut self,
         mut tx: Session,
         status: StatusCode,
         shown: &impl Serialize,
@@ -68,25 +83,40 @@ impl Once {
         let replay = |body: &dyn erased::Serialize| Replay { status: status.as_u16(), body: body.to_json() };
         if let Some(key) = &self.key {
             let kept = replay(&kept);
-            if let Err(error) = self.core.finish_idempotent(&mut tx, &self.account_id, key, &kept).await {
+            let finished = self.core.finish_idempotent(&mut tx, &self.account_id, key, &kept).await;
+            if let Err(error) = finished {
+                // Another request has the key by now.
+                self.key = None;
                 return Err(error.into());
             }
         }
-        match self.core.commit(tx).await {
-            Ok(()) => Ok(answer(replay(&shown), false)),
-            Err(error) => Err(self.fail(error.into()).await),
+        if let Err(error) = self.core.commit(tx).await {
+            return Err(self.fail(error.into()).await);
         }
+        self.key = None;
+        Ok(answer(replay(&shown), false))
     }
 
     /// Frees the key of a request that was not done.
-    pub(crate) async fn fail(&self, error: CoreError) -> ApiError {
-        if let Some(key) = &self.key
-            && let Err(error) = self.core.abandon_idempotent(&self.account_id, key).await
-        {
-            // Its lease ends by itself.
-            tracing::debug!(error = %telemetry::chain(&error), "an idempotency key was not freed");
+    pub(crate) async fn fail(&mut self, error: CoreError) -> ApiError {
+        if let Some(key) = &self.key {
+            match self.core.abandon_idempotent(&self.account_id, key).await {
+                Ok(()) => self.key = None,
+                Err(error) => {
+                    tracing::debug!(error = %telemetry::chain(&error), "an idempotency key was not freed");
+                }
+            }
         }
         ApiError::from(error).upgrade_at(self.core.settings().upgrade_url.as_deref())
+    }
+}
+
+impl Drop for Once {
+    /// The client has gone, or the database.
+    fn drop(&mut self) {
+        if let Some(key) = self.key.take() {
+            self.core.orphan_idempotent(&self.account_id, &key);
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 
 use axum::{
     Json,
-    extract::{Path, Query, State},
+    extract::State,
     http::{HeaderMap, StatusCode},
     response::Response,
 };
@@ -19,10 +19,11 @@ use super::{
     error::Problem,
     events::{event_kind, event_name, event_names},
     once::{Once, Start},
+    parts::{Path, Query},
 };
 use crate::core::{
     CoreError, Delivery, DeliveryAttempt, DeliveryStatus, DisableReason, EndpointPatch, Event, EventKind, Moment,
-    NewEndpoint, WebhookEndpoint,
+    NewEndpoint, Scope, WebhookEndpoint,
 };
 
 /// A new endpoint.
@@ -79,7 +80,7 @@ impl From<WebhookEndpoint> for EndpointView {
 
 /// Make an endpoint. Its signing secret is in this answer and in no other. Needs `webhooks:write` or `apps:admin`.
 #[utoipa::path(post, path = "/v1/webhook-endpoints", tag = "webhooks", request_body = CreateEndpoint,
-    params(("Idempotency-Key" = Option<String>, Header)),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$")),
     responses((status = 201, body = EndpointView), (status = "4XX", body = Problem)))]
 pub(crate) async fn create_endpoint(
     State(state): State<AppState>,
@@ -87,7 +88,8 @@ pub(crate) async fn create_endpoint(
     headers: HeaderMap,
     body: Body<CreateEndpoint>,
 ) -> Result<Response, ApiError> {
-    let once = match Once::start(&state.core, &caller, &headers, "POST /v1/webhook-endpoints", &body.bytes).await? {
+    caller.require_any(&[Scope::WebhooksWrite, Scope::AppsAdmin])?;
+    let mut once = match Once::start(&state.core, &caller, &headers, "POST /v1/webhook-endpoints", &body.bytes).await? {
         Start::Do(once) => once,
         Start::Answer(answer) => return Ok(answer),
     };
@@ -95,7 +97,7 @@ pub(crate) async fn create_endpoint(
         Ok(events) => events,
         Err(error) => return Err(once.fail(error).await),
     };
-    let mut tx = state.core.begin().await?;
+    let mut tx = once.begin().await?;
     match state.core.create_endpoint(&mut tx, &caller, NewEndpoint { url: body.value.url, events }).await {
         Ok((made, secret)) => {
             let kept = EndpointView::from(made);
@@ -183,7 +185,7 @@ pub(crate) async fn rotate_secret(
 }
 
 /// End an endpoint. Needs `webhooks:write` or `apps:admin`.
-#[utoipa::path(delete, path = "/v1/webhook-endpoints/{id}", tag = "webhooks", params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/v1/webhook-endpoints/{id}", tag = "webhooks", params(("id" = String, Path, format = "uuid")),
     responses((status = 204), (status = "4XX", body = Problem)))]
 pub(crate) async fn delete_endpoint(
     State(state): State<AppState>,
@@ -288,7 +290,7 @@ pub(crate) async fn list_deliveries(
 }
 
 /// One delivery with every try. Needs `webhooks:write` or `apps:admin`.
-#[utoipa::path(get, path = "/v1/webhook-deliveries/{id}", tag = "webhooks", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/webhook-deliveries/{id}", tag = "webhooks", params(("id" = String, Path, format = "uuid")),
     responses((status = 200, body = DeliveryView), (status = "4XX", body = Problem)))]
 pub(crate) async fn get_delivery(
     State(state): State<AppState>,
@@ -301,7 +303,7 @@ pub(crate) async fn get_delivery(
 }
 
 /// Send an event again, as a delivery of its own. Needs `webhooks:write` or `apps:admin`.
-#[utoipa::path(post, path = "/v1/webhook-deliveries/{id}/replay", tag = "webhooks", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/v1/webhook-deliveries/{id}/replay", tag = "webhooks", params(("id" = String, Path, format = "uuid")),
     responses((status = 202, body = DeliveryView), (status = "4XX", body = Problem)))]
 pub(crate) async fn replay(
     State(state): State<AppState>,

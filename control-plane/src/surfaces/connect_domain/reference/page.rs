@@ -130,7 +130,8 @@ fn write_operation(page: &mut String, document: &Value, operation: &Operation<'_
     }
     page.push_str("<h4>Answers</h4><table>");
     for (status, response) in field(value, "responses").and_then(Value::as_object).into_iter().flatten() {
-        let shape = response.pointer("/content/application~1json/schema").map(type_of).unwrap_or_default();
+        let content = response["content"].as_object().and_then(|content| content.values().next());
+        let shape = content.map(|content| type_of(&content["schema"])).unwrap_or_default();
         let what = prose(field(response, "description"));
         let _ = write!(page, "<tr><td>{}<td>{shape}<td>{what}", escape(status));
     }

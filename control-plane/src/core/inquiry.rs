@@ -1,0 +1,68 @@
+//! [`Inquiry`]: what the DNS has to be asked about a claim. Read for many claims at a time, since a worker looks at
+//! thousands a second and a statement costs as much for one row as for a hundred.
+
+use std::collections::HashMap;
+
+use super::{Claim, Connection, Core, CoreError, Proof, Record};
+use crate::db::{self, Rows, Session, proofs::HolderRow};
+
+/// What the DNS has to be asked about a claim.
+#[derive(Debug, Clone)]
+pub struct Inquiry {
+    /// The claim with its proofs and records.
+    pub connection: Connection,
+    /// The other claim that holds the name, and its challenge: id, name and value.
+    pub holder: Option<(String, String, String)>,
+}
+
+impl Core {
+    /// What has to be asked about a claim. `None` when there is nothing to ask any more.
+    ///
+    /// # Errors
+    /// [`CoreError::Db`].
+    pub async fn inquire(&self, claim_id: &str) -> Result<Option<Inquiry>, CoreError> {
+        Ok(self.inquire_all(&[claim_id]).await?.remove(claim_id))
+    }
+
+    /// The same about many, by id. Claims about which there is nothing to ask are left out.
+    ///
+    /// # Errors
+    /// [`CoreError::Db`].
+    pub async fn inquire_all(&self, claim_ids: &[&str]) -> Result<HashMap<String, Inquiry>, CoreError> {
+        let mut session = self.read().await?;
+        let ids = || claim_ids.iter().copied().collect::<Rows>();
+        let claims = db::claims::active_of_ids(&mut session, ids()).await?;
+        let mut holders = holders_of(&mut session, &claims).await?;
+        let mut proofs: HashMap<String, Vec<Proof>> = HashMap::new();
+        for found in db::proofs::of_claims(&mut session, ids()).await? {
+            proofs.entry(found.claim_id).or_default().push(found.row);
+        }
+        let mut records: HashMap<String, Vec<Record>> = HashMap::new();
+        for found in db::records::of_claims(&mut session, ids()).await? {
+            records.entry(found.claim_id).or_default().push(found.row);
+        }
+        let inquiry = |claim: Claim| {
+            let id = claim.id.clone();
+            let holder = match claim.is_open() {
+                true => None,
+                false => holders.remove(claim.hostname.as_str()),
+            };
+            let connection = Connection {
+                proofs: proofs.remove(&id).unwrap_or_default(),
+                records: records.remove(&id).unwrap_or_default(),
+                certificate: None,
+                attempts: Vec::new(),
+                claim,
+            };
+            (id, Inquiry { connection, holder: holder.map(|holder| (holder.claim_id, holder.name, holder.expected)) })
+        };
+        Ok(claims.into_iter().map(inquiry).collect())
+    }
+}
+
+/// Who holds the names of those claims that hold none, by hostname.
+async fn holders_of(session: &mut Session, claims: &[Claim]) -> Result<HashMap<String, HolderRow>, CoreError> {
+    let names: Rows = claims.iter().filter(|claim| !claim.is_open()).map(|claim| claim.hostname.as_str()).collect();
+    let found = db::proofs::of_holders(session, names).await?;
+    Ok(found.into_iter().map(|holder| (holder.hostname.clone(), holder)).collect())
+}

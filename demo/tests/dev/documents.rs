@@ -1,11 +1,33 @@
 //! What the documents tell a newcomer to type, and what they say that is answered.
 
-use test_support::{Block, Document};
+use serde_json::Value;
+use test_support::{Block, Document, client::http, wait};
 
 use crate::{
     harness::Dev,
     reader::{Reader, commands},
 };
+
+#[tokio::test]
+async fn every_command_of_the_quickstart_document_works() {
+    let dev = Dev::start(&[], &[]).await;
+    let mut reader = Reader::at(&dev).await;
+    for command in commands_of("docs/quickstart.md") {
+        if command.contains("/webhooks") {
+            was_told(&dev).await;
+        }
+        let output = reader.types(&command).await;
+        if command.contains("records:check") {
+            reader.sees_it_live().await;
+        }
+        if command.contains("https://app.customer.com") {
+            assert!(output.contains("<td>app.customer.com</td>"), "{output}");
+        }
+        if command.contains("DELETE") {
+            assert!(output.contains("\"archived\""), "{output}");
+        }
+    }
+}
 
 #[tokio::test]
 async fn every_command_of_the_readme_works_and_prints_what_stands_there() {
@@ -39,6 +61,17 @@ async fn the_readme_shows_the_addresses_that_are_printed() {
         let shown = shown.unwrap_or_else(|| panic!("README.md does not show `{part}`"));
         assert!(printed.contains(&format!("{part}{shown}")), "{part}{shown} is not in\n{printed}");
     }
+}
+
+/// The demo is told within seconds; a reader takes longer to type.
+async fn was_told(dev: &Dev) {
+    let url = format!("http://{}/webhooks", dev.host.at(3000));
+    wait::until("the demo was told of the whole flow", async || {
+        let webhooks: Vec<Value> = serde_json::from_slice(http::get(&url).await.unwrap().body()).unwrap();
+        let of_name = webhooks.iter().filter(|webhook| webhook["hostname"] == "app.customer.com");
+        of_name.map(|webhook| &webhook["type"]).any(|kind| kind == "domain.flow.completed").then_some(())
+    })
+    .await;
 }
 
 fn commands_of(document: &str) -> Vec<String> {

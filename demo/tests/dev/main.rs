@@ -8,5 +8,7 @@
 
 mod documents;
 mod harness;
+mod quickstart;
 mod reader;
+mod receiver;
 mod starting;

@@ -1,10 +1,10 @@
 //! Somebody who reads instructions, types each command as it stands, and puts what the answers give into the
 //! placeholders of later ones.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use serde_json::Value;
-use test_support::Shell;
+use test_support::{Shell, client::http, wait};
 
 use crate::harness::Dev;
 
@@ -14,12 +14,13 @@ const GIVES: [(&str, &str, &str); 3] =
 
 pub(crate) struct Reader {
     shell: Shell,
+    control: SocketAddr,
     known: BTreeMap<&'static str, String>,
 }
 
 impl Reader {
     pub(crate) async fn at(dev: &Dev) -> Self {
-        Self { shell: dev.terminal().await, known: BTreeMap::new() }
+        Self { shell: dev.terminal().await, control: dev.host.at(8080), known: BTreeMap::new() }
     }
 
     /// Types a command; it must succeed. Answers what it prints.
@@ -37,6 +38,18 @@ impl Reader {
         let output = self.shell.run_text(command, &text).await;
         let (output, code) = output.trim_end().rsplit_once("exit ").unwrap();
         (code.parse().unwrap(), output.to_owned())
+    }
+
+    /// Asks for the connection until it is live.
+    pub(crate) async fn sees_it_live(&self) -> Value {
+        let url = format!("http://{}/v1/connections/{}", self.control, self.known["<ID>"]);
+        let key = &self.known["<YOUR_KEY>"];
+        wait::until(&format!("{url} is live"), async || {
+            let answer = http::send_with_key("GET", &url, key, "").await.unwrap();
+            let connection: Value = serde_json::from_slice(answer.body()).unwrap();
+            (connection["state"] == "live").then_some(connection)
+        })
+        .await
     }
 
     fn fill(&self, command: &str) -> String {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use control_plane::core::DeliveryStatus;
+use control_plane::core::{DeliveryStatus, NextStep, Recorded};
 use test_support::Taking;
 
 use super::harness::sending;
@@ -61,23 +61,21 @@ fn a_receiver_that_asks_for_time_gets_it() {
 }
 
 #[test]
-fn a_message_whose_sender_does_not_come_back_is_sent_by_another_with_the_same_id() {
+fn a_message_whose_sender_does_not_come_back_is_sent_by_another_once_its_lease_is_over() {
     sending(|scene| async move {
-        scene.endpoint().await;
-        scene.receiver.then(Taking::Hang);
+        let (endpoint, _) = scene.endpoint().await;
         scene.tenant.verified("shop.customer.com").await;
-        let first = tokio::spawn(scene.sender.clone().run());
-        scene.receiver.until(1).await;
-        scene.bench.clock.advance(Duration::from_secs(20));
-        scene.another_sender().deliver_due().await.unwrap();
-        scene.stopping.cancel();
-        first.await.unwrap();
-        let messages = scene.receiver.messages();
-        assert_eq!(messages.len(), 2);
-        assert_eq!(messages[0].header("webhook-id"), messages[1].header("webhook-id"));
+        let core = &scene.bench.core;
+        let lease = Duration::from_secs(20);
+        let taken = core.lease_deliveries(&endpoint.id, 1, lease).await.unwrap().remove(0);
+        scene.later(lease - Duration::from_millis(1)).await;
+        assert!(scene.receiver.messages().is_empty());
+        scene.later(Duration::from_millis(1)).await;
+        assert_eq!(scene.receiver.messages()[0].header("webhook-id"), taken.event.id);
         let (delivery, attempts) = scene.only().await;
-        assert_eq!(delivery.status, DeliveryStatus::Delivered, "what the first one found out comes too late");
-        assert_eq!((attempts.len(), attempts[0].status_code), (1, Some(204)));
+        let late = core.record_delivery_attempt(&taken, &attempts[0], NextStep::GiveUp).await.unwrap();
+        assert_eq!((late, delivery.status), (Recorded::Lost, DeliveryStatus::Delivered));
+        assert_eq!(scene.only().await.0.status, DeliveryStatus::Delivered, "who comes too late changes nothing");
     });
 }
 

@@ -72,6 +72,8 @@ test_tools() {
     need node nodejs
     need php php-cli
     need setpriv util-linux
+    need jq jq
+    need sqlite3 sqlite3
     install_missing
     if ! have cargo-nextest; then
         have cargo || fail "missing: a Rust toolchain (rust-toolchain.toml says which)"

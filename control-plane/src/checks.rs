@@ -59,6 +59,21 @@ impl DnsChecks {
         Ok(Self { resolvers, edge, ca })
     }
 
+    /// Whom it asks.
+    pub(crate) fn resolvers(&self) -> &Resolvers {
+        &self.resolvers
+    }
+
+    /// Where names must lead.
+    pub(crate) fn edge(&self) -> &EdgeTargets {
+        &self.edge
+    }
+
+    /// Who issues.
+    pub(crate) fn ca(&self) -> &CaIdentity {
+        &self.ca
+    }
+
     async fn challenge(&self, name: &str, expected: &str) -> ChallengeSight {
         let Ok(name) = name.parse::<OwnerName>() else {
             return ChallengeSight::Unreachable("the challenge's name is too long for the DNS".to_owned());
@@ -125,7 +140,8 @@ impl Checks for DnsChecks {
     }
 }
 
-fn desired(record: &Record) -> Option<DesiredRecord> {
+/// A record that can be checked.
+pub(crate) fn desired(record: &Record) -> Option<DesiredRecord> {
     let kind = match record.record_type.as_str() {
         "A" => RecordKind::A,
         "AAAA" => RecordKind::Aaaa,

@@ -29,6 +29,7 @@ pub(crate) mod idempotency;
 pub(crate) mod jobs;
 pub(crate) mod proofs;
 pub(crate) mod records;
+pub(crate) mod sealed;
 pub(crate) mod usage;
 
 pub use connect::{Db, DbOptions};

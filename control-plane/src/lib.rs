@@ -8,6 +8,7 @@
 pub mod checks;
 pub mod core;
 pub mod db;
+pub mod doctor;
 pub mod metrics;
 pub mod process;
 pub mod settings;

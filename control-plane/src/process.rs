@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use clock::SystemClock;
-use prometheus::Registry;
+use prometheus::{Registry, process_collector::ProcessCollector};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -37,15 +37,37 @@ pub struct Process {
 /// # Errors
 /// What stands in the way, in words for an operator.
 pub async fn open_core(settings: &Settings) -> anyhow::Result<Core> {
-    let options = DbOptions { connections: settings.database_connections, ..DbOptions::default() };
-    let db = Db::open(settings.database_url.expose(), &options).await.context("the database cannot be opened")?;
+    let core = open_core_as_it_is(settings).await?;
     if settings.migrate {
-        db.migrate().await.context("the schema cannot be brought up to date")?;
+        core.db().migrate().await.context("the schema cannot be brought up to date")?;
     }
-    let keyring = settings.key_file.as_deref().map(read_keyring).transpose()?;
-    let core = Core::new(db, Arc::new(SystemClock), settings.core.clone(), keyring);
     core.prepare().await.context("the database cannot be prepared")?;
     Ok(core)
+}
+
+/// Opens the database and makes the core; neither schema nor rows are touched.
+///
+/// # Errors
+/// What stands in the way, in words for an operator.
+pub async fn open_core_as_it_is(settings: &Settings) -> anyhow::Result<Core> {
+    let options = DbOptions { connections: settings.database_connections, ..DbOptions::default() };
+    let db = Db::open(settings.database_url.expose(), &options).await.context("the database cannot be opened")?;
+    let keyring = settings.key_file.as_deref().map(read_keyring).transpose()?;
+    Ok(Core::new(db, Arc::new(SystemClock), settings.core.clone(), keyring))
+}
+
+/// A secret that cannot be opened would be found out when the first webhook is to be signed.
+async fn check_sealing(core: &Core) -> anyhow::Result<()> {
+    if core.keyring().is_none() {
+        return Ok(());
+    }
+    match core.sealing().await.context("the sealed secrets cannot be read")?.unreadable {
+        0 => Ok(()),
+        many => bail!(
+            "{many} secrets of the database are sealed under a key that keys.file does not hold; put its line back \
+             below the first one"
+        ),
+    }
 }
 
 fn read_keyring(file: &Path) -> anyhow::Result<Keyring> {
@@ -68,10 +90,12 @@ impl Process {
     /// What stands in the way, in words for an operator.
     pub async fn start(settings: &Settings) -> anyhow::Result<Self> {
         let core = open_core(settings).await?;
+        check_sealing(&core).await?;
         if settings.core.dev {
             core.seed_demo(settings.demo_origin.as_deref()).await.context("the demo cannot be seeded")?;
         }
         let registry = Registry::new();
+        registry.register(Box::new(ProcessCollector::for_self()))?;
         let metrics = Metrics::new(&registry)?;
         let resolvers = resolvers(settings, &registry)?;
         let checks: Arc<dyn Checks> = Arc::new(dns_checks(settings, resolvers.clone())?);
@@ -161,6 +185,14 @@ async fn note_calls(core: &Core) {
     if let Err(error) = core.write_calls().await {
         tracing::warn!(error = %telemetry::chain(&error), "API calls were not written yet");
     }
+}
+
+/// The way to look at the DNS that the settings describe.
+///
+/// # Errors
+/// When the settings name no resolver, or the edge's name is none.
+pub fn checks(settings: &Settings, registry: &Registry) -> anyhow::Result<DnsChecks> {
+    dns_checks(settings, resolvers(settings, registry)?)
 }
 
 fn resolvers(settings: &Settings, registry: &Registry) -> anyhow::Result<dns::Resolvers> {

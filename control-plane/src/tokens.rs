@@ -16,7 +16,8 @@ const ACTOR: &str = "widget:";
 /// Signs and reads tokens.
 pub struct Tokens {
     sign: EncodingKey,
-    read: DecodingKey,
+    /// The current secret's and those of former ones.
+    read: Vec<DecodingKey>,
 }
 
 impl std::fmt::Debug for Tokens {
@@ -41,9 +42,13 @@ struct Claims {
 }
 
 impl Tokens {
-    /// Under this secret.
-    pub fn new(secret: &str) -> Self {
-        Self { sign: EncodingKey::from_secret(secret.as_bytes()), read: DecodingKey::from_secret(secret.as_bytes()) }
+    /// Signs under the first line of `secrets` and reads what was signed under any, so that a secret can be changed
+    /// without a browser noticing: the old one stays as a further line for an hour.
+    pub fn new(secrets: &str) -> Self {
+        let mut lines = secrets.lines().map(str::trim).filter(|line| !line.is_empty());
+        let first = lines.next().unwrap_or_default();
+        let read = std::iter::once(first).chain(lines).map(|line| DecodingKey::from_secret(line.as_bytes()));
+        Self { sign: EncodingKey::from_secret(first.as_bytes()), read: read.collect() }
     }
 
     /// A token for an application of the caller's, and when it ends.
@@ -86,7 +91,8 @@ impl Tokens {
         rules.set_audience(&[AUDIENCE]);
         // Compared with our own clock below: the library would read the machine's.
         rules.validate_exp = false;
-        let claims = decode::<Claims>(token, &self.read, &rules).map_err(|_| CoreError::Unauthorized)?.claims;
+        let mut readings = self.read.iter().map(|key| decode::<Claims>(token, key, &rules));
+        let claims = readings.find_map(Result::ok).ok_or(CoreError::Unauthorized)?.claims;
         if claims.exp <= now.as_secs() {
             return Err(CoreError::Unauthorized);
         }
@@ -118,6 +124,13 @@ mod tests {
             (Some("app"), Some("shop.example"))
         );
         assert!(tokens.caller(&token, ends).is_err());
-        assert!(Tokens::new("another secret of 32 characters and").caller(&token, now).is_err());
+        let other = "another secret of 32 characters and";
+        assert!(Tokens::new(other).caller(&token, now).is_err());
+        // While the old secret is a further line, its tokens are read; new ones are signed under the first.
+        let both = Tokens::new(&format!("{other}\none secret of more than 32 characters\n"));
+        assert!(both.caller(&token, now).is_ok());
+        let (new, _) = both.mint(&caller, "app", None, now).unwrap();
+        assert!(Tokens::new(other).caller(&new, now).is_ok());
+        assert!(tokens.caller(&new, now).is_err());
     }
 }

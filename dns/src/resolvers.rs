@@ -96,6 +96,11 @@ impl Resolvers {
         Ok(Self(Arc::new(Inner { servers, authority, limits, exchange, zones, targets, metrics })))
     }
 
+    /// Whether the zone's own servers are asked.
+    pub fn authority(&self) -> Authority {
+        self.0.authority
+    }
+
     /// The joined character-strings of every TXT record.
     pub async fn txt(&self, name: &OwnerName) -> Answer<Vec<String>> {
         let answer = self.world().ask(name, RecordType::TXT, self.deadline()).await;

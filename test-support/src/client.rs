@@ -9,6 +9,7 @@ mod raw;
 mod tls;
 
 pub use hello::{HelloAnswer, Sni, hello_bytes, send_bytes, send_hello};
+pub(crate) use program::run;
 pub use program::{Curl, Output, SClient};
 pub use raw::{Raw, RawResponse};
 pub use tls::{Refused, TlsClient, Visit};

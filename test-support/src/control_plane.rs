@@ -17,12 +17,16 @@ pub use config::ControlOptions;
 
 use crate::{
     binary::{self, Binary},
-    client::http::{self, HttpError},
+    client::{
+        self, Output,
+        http::{self, HttpError},
+    },
     daemon::Daemon,
     wait,
 };
 
-const BINARY: Binary = Binary { name: "namegate-control", package: "control-plane", variable: "NAMEGATE_CONTROL_BIN" };
+pub(crate) const BINARY: Binary =
+    Binary { name: "namegate-control", package: "control-plane", variable: "NAMEGATE_CONTROL_BIN" };
 /// How long [`ControlProcess::terminate`] waits: longer than it may drain.
 const STOP_LIMIT: Duration = Duration::from_secs(90);
 
@@ -93,6 +97,13 @@ impl ControlProcess {
         let output = self.command().args(args).arg("--config").arg(self.config_path()).output().unwrap();
         assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Runs another subcommand in development mode with this configuration, whatever comes of it.
+    pub async fn output(&self, args: &[&str]) -> Output {
+        let mut command = tokio::process::Command::from(self.command());
+        command.args(args).arg("--dev").arg("--config").arg(self.config_path());
+        client::run(command).await
     }
 
     /// Where it listens.

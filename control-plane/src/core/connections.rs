@@ -18,6 +18,8 @@ use crate::db::{self, Session, attempts::Attempt};
 
 /// Random characters of a challenge: 190 bits.
 const CHALLENGE_LEN: usize = 32;
+/// Rivals for one hostname that an operator is shown.
+const MAX_WANTING: i64 = 20;
 /// Longest batch id.
 const MAX_BATCH_ID: usize = 200;
 
@@ -259,6 +261,19 @@ impl Core {
             page.push(self.load(&mut session, claim).await?);
         }
         Ok(page)
+    }
+
+    /// Everybody's active connections of a hostname, the one that is served first. For the operator alone.
+    ///
+    /// # Errors
+    /// [`CoreError::Db`].
+    pub async fn wanting(&self, hostname: &Hostname) -> Result<Vec<Connection>, CoreError> {
+        let mut session = self.read().await?;
+        let mut found = Vec::new();
+        for claim in db::claims::wanting(&mut session, hostname, MAX_WANTING).await? {
+            found.push(self.load(&mut session, claim).await?);
+        }
+        Ok(found)
     }
 
     /// Changes where requests go. Edges follow with the commit.

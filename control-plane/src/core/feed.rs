@@ -6,6 +6,9 @@ use sqlx::FromRow;
 use super::{Core, CoreError, Flag, Moment};
 use crate::db;
 
+/// How long edges are told that a restored list is meant: long enough for those that were away for a restart.
+const CONFIRMED_FOR: std::time::Duration = std::time::Duration::from_hours(1);
+
 /// What an edge is told of a name.
 #[derive(Debug, Clone, FromRow)]
 pub struct GateRow {
@@ -77,10 +80,11 @@ impl Core {
     /// # Errors
     /// [`CoreError::Db`].
     pub async fn feed_standing(&self) -> Result<Standing, CoreError> {
+        let now = self.clock().now().as_secs();
         let mut session = self.read().await?;
         Ok(Standing {
             epoch: db::facts::number(&mut session, db::facts::EPOCH).await?.unwrap_or(0),
-            confirmed: db::facts::number(&mut session, db::facts::CONFIRMED).await?.is_some(),
+            confirmed: db::facts::number(&mut session, db::facts::CONFIRMED).await?.is_some_and(|until| until > now),
             floor: db::gate::counter(&mut session, db::gate::FLOOR).await?,
             head: db::gate::counter(&mut session, db::gate::HEAD).await?,
         })
@@ -118,6 +122,25 @@ impl Core {
         let mut tx = self.begin().await?;
         db::facts::set_if_missing(&mut tx, db::facts::EPOCH, &self.now().as_secs().to_string()).await?;
         Ok(tx.commit().await?)
+    }
+
+    /// Says that the database came from a backup and is meant: the sequence gets another name, so that edges read
+    /// everything anew, and for an hour they believe a list that is much shorter than theirs. Answers the end of that
+    /// hour.
+    ///
+    /// # Errors
+    /// [`CoreError::Db`].
+    pub async fn resume_from_backup(&self) -> Result<Moment, CoreError> {
+        let now = self.clock().now().as_secs();
+        let until = self.now().after(CONFIRMED_FOR);
+        let mut tx = self.begin().await?;
+        let last = db::facts::number(&mut tx, db::facts::EPOCH).await?.unwrap_or(0);
+        // Above every name that an edge may have heard: names are the times at which they were given.
+        let epoch = now.max(last.saturating_add(1));
+        db::facts::set(&mut tx, db::facts::EPOCH, &epoch.to_string()).await?;
+        db::facts::set(&mut tx, db::facts::CONFIRMED, &until.as_secs().to_string()).await?;
+        tx.commit().await?;
+        Ok(until)
     }
 
     /// Writes the gate rows of an application's connections anew, for those that inherit its origin. Each only moves on

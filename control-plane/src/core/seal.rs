@@ -10,6 +10,8 @@ use aws_lc_rs::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
+use super::sealing::KeyAge;
+
 /// Bytes of a key.
 const KEY_LEN: usize = 32;
 /// Bytes of the key id that a sealed value begins with.
@@ -73,6 +75,13 @@ impl Keyring {
         key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut sealed)
             .map_err(|_| SealError::Refused)?;
         Ok([id.as_slice(), &nonce, &sealed].concat())
+    }
+
+    /// Which of its keys a sealed value was made under; `None` when it is none of them.
+    pub(crate) fn age(&self, sealed: &[u8]) -> Option<KeyAge> {
+        let id = sealed.get(..ID_LEN)?;
+        let position = self.0.iter().position(|(known, _)| known == id)?;
+        Some(if position == 0 { KeyAge::Current } else { KeyAge::Old })
     }
 
     /// Opens what [`seal`](Self::seal) made for the same place.

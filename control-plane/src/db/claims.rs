@@ -164,6 +164,15 @@ pub(crate) async fn active_of_ids(session: &mut Session, ids: Rows) -> Result<Ve
     sql(text).bind(ids).all(session).await
 }
 
+/// Every account's active claims of a hostname, the one with the open gate first, then the newest.
+pub(crate) async fn wanting(session: &mut Session, hostname: &Hostname, limit: i64) -> Result<Vec<Claim>, DbError> {
+    let text = format!(
+        "SELECT {COLUMNS} FROM claims WHERE hostname = $1 AND lifecycle = 'active'
+         ORDER BY CASE WHEN {OPEN} THEN 0 ELSE 1 END, id DESC LIMIT $2"
+    );
+    sql(text).bind(hostname).bind(limit).all(session).await
+}
+
 /// Open claims of an application that take its default origin, by id.
 pub(crate) async fn open_inheriting(
     session: &mut Session,

@@ -4,7 +4,7 @@ use super::{DbError, Session, sql};
 
 /// Which run of the gate's sequence this is.
 pub(crate) const EPOCH: &str = "gate_epoch";
-/// Set while the operator means a snapshot that edges would refuse.
+/// Until when, in seconds since the epoch, the operator means a snapshot that edges would refuse.
 pub(crate) const CONFIRMED: &str = "snapshot_confirmed";
 
 pub(crate) async fn number(session: &mut Session, name: &str) -> Result<Option<u64>, DbError> {
@@ -15,4 +15,10 @@ pub(crate) async fn number(session: &mut Session, name: &str) -> Result<Option<u
 pub(crate) async fn set_if_missing(tx: &mut Session, name: &str, value: &str) -> Result<(), DbError> {
     let insert = sql("INSERT INTO facts (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING");
     insert.bind(name).bind(value).run(tx).await.map(drop)
+}
+
+pub(crate) async fn set(tx: &mut Session, name: &str, value: &str) -> Result<(), DbError> {
+    let insert =
+        "INSERT INTO facts (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    sql(insert).bind(name).bind(value).run(tx).await.map(drop)
 }

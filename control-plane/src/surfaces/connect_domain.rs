@@ -28,6 +28,7 @@ use utoipa::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+pub use connections::CHALLENGE;
 pub use events::event_name;
 pub use state_word::state_word;
 

@@ -8,5 +8,7 @@ mod harness;
 mod idempotency;
 mod keys;
 mod outbox;
+mod restoring;
 mod schedule;
+mod sealing;
 mod webhooks;

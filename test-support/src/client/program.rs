@@ -91,7 +91,8 @@ impl SClient {
     }
 }
 
-async fn run(mut command: Command) -> Output {
+/// Runs a command without input and keeps what it leaves behind.
+pub(crate) async fn run(mut command: Command) -> Output {
     let output = command
         .stdin(Stdio::null())
         .kill_on_drop(true)

@@ -31,8 +31,8 @@ use crate::{
     },
 };
 
-/// This API's own.
-const CHALLENGE: ChallengeForm = ChallengeForm { label: "_customdomain-challenge", prefix: "cd-verify-" };
+/// How this API writes the challenge.
+pub const CHALLENGE: ChallengeForm = ChallengeForm { label: "_customdomain-challenge", prefix: "cd-verify-" };
 
 /// A new connection.
 #[derive(Debug, Deserialize, ToSchema)]

@@ -1,6 +1,6 @@
 //! Where the product's binaries are.
 
-use std::{path::PathBuf, process::Command};
+use std::{ffi::OsString, path::PathBuf, process::Command};
 
 use crate::daemon;
 
@@ -50,4 +50,13 @@ pub(crate) fn command(binary: Binary, foreign: impl Fn(&str) -> bool) -> Command
         }
     }
     command
+}
+
+/// The `PATH` of this process with the product's binaries in front, for a shell that types their names.
+pub fn path_with_binaries() -> String {
+    let folders = [crate::edge::BINARY, crate::control_plane::BINARY].map(Binary::find);
+    let folders = folders.iter().filter_map(|binary| binary.parent().map(PathBuf::from));
+    let inherited = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(folders.chain(std::env::split_paths(&inherited)));
+    path.map(OsString::into_string).expect("the folders must have no colon in their names").expect("PATH must be UTF-8")
 }

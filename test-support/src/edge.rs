@@ -21,7 +21,7 @@ use crate::{
     wait,
 };
 
-const BINARY: Binary = Binary { name: "namegate-edge", package: "edge", variable: "NAMEGATE_EDGE_BIN" };
+pub(crate) const BINARY: Binary = Binary { name: "namegate-edge", package: "edge", variable: "NAMEGATE_EDGE_BIN" };
 
 /// How long [`EdgeProcess::terminate`] waits; a graceful stop that takes longer is a fault of its own.
 const STOP_LIMIT: Duration = Duration::from_secs(60);

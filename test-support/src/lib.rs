@@ -43,6 +43,7 @@ mod toml_text;
 pub mod wait;
 
 pub use acme_proxy::{AcmeProxy, Answer, Kind};
+pub use binary::path_with_binaries;
 pub use body::Body;
 pub use ca::{Ca, Identity};
 pub use cache::cached;

@@ -13,11 +13,15 @@ mod asks_before_it_issues;
 #[cfg(test)]
 mod cuts_slow_clients;
 #[cfg(test)]
+mod documents;
+#[cfg(test)]
 mod drains;
 #[cfg(test)]
 mod follows_the_control_plane;
 #[cfg(test)]
 mod hands_over;
+#[cfg(test)]
+mod is_examined;
 #[cfg(test)]
 mod is_operated;
 #[cfg(test)]

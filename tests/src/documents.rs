@@ -1,0 +1,4 @@
+//! What the documents tell their readers to type, typed.
+
+mod authentication;
+mod self_hosting;

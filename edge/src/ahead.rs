@@ -1,6 +1,6 @@
 //! Certificates before the first visit: what the control plane says is verified and points here is ordered at once.
 //!
-//! A listener of the feed and an observer of the certificate manager put names into one bounded [`Queue`]; a task takes
+//! A listener of the feed and an observer of the certificate manager put names into one bounded queue; a task takes
 //! them out, a few at a time. Nothing is believed of a queued name but that it is worth a look: whether it is listed,
 //! has a certificate, may have one and when, is asked of those who know, at its turn. What the queue has no room for is
 //! found again by a walk over all known names, so no name is lost, and none that has a certificate costs more than that

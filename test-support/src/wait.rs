@@ -5,7 +5,7 @@ use std::{future::Future, time::Duration};
 use tokio::time::{Instant, sleep};
 
 /// How long [`until`] waits. Far longer than anything takes on a loaded machine; only a failing test reaches it.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(100);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(10);
 

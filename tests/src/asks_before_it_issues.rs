@@ -49,7 +49,7 @@ async fn an_outage_of_the_gate_never_leads_to_an_order_for_a_name_without_certif
 
 #[tokio::test]
 async fn an_ask_endpoint_that_misbehaves_stops_nothing() {
-    let stack = Proxying::start().await;
+    let stack = Proxying::start_with("[ask]\ntimeout = \"3s\"").await;
     let replies = [
         ("garbage.test", Reply::Allow(serde_json::json!({"origin": "not a url"}))),
         ("huge.test", Reply::Huge),

@@ -41,7 +41,7 @@ fn an_edge_learns_of_names_by_asking_by_feed_and_by_snapshot() {
         let (changed, patched) =
             tokio::join!(control.get(EDGE_TOKEN, &wait), control.send("sk_test_demo", "PATCH", &path, patch));
         assert_eq!(patched.status, 200, "{patched:?}");
-        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
         let changed: Changes = serde_json::from_str(&changed.text).unwrap();
         assert!(changed.changes[0].generation > more.changes[0].generation);
 

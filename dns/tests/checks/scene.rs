@@ -47,7 +47,7 @@ impl Scene {
         let mut config = ResolversConfig {
             servers: recursive.iter().map(|server| Server::new(server.address())).collect(),
             authority: Own::Ask { port: PORT, private: true },
-            limits: Limits { attempt_timeout: Duration::from_millis(300), attempts: 2, ..Limits::default() },
+            limits: Limits { attempt_timeout: Duration::from_secs(1), attempts: 2, ..Limits::default() },
         };
         adjust(&mut config);
         let resolvers = Resolvers::new(config, Metrics::new(&registry).unwrap()).unwrap();

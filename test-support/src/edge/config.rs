@@ -9,6 +9,17 @@ use toml::{Table, Value};
 
 use crate::{AcmeProxy, ControlProcess, FakeGate, Loopback, Origin, Pebble, toml_text::merge};
 
+/// What an idle machine needs a hundredth of.
+const PATIENT: &str = r#"
+[ask]
+timeout = "30s"
+[limits]
+hello_timeout = "60s"
+handshake_timeout = "60s"
+certificate_wait = "60s"
+connect_timeout = "30s"
+"#;
+
 /// How an [`EdgeProcess`](super::EdgeProcess) is configured. What is not given is left to the edge's defaults.
 #[derive(Debug, Clone)]
 pub struct EdgeOptions {
@@ -25,9 +36,11 @@ pub struct EdgeOptions {
 }
 
 impl EdgeOptions {
-    /// Listens on this address: HTTP on 8000 and HTTPS on 8443, where [`Pebble`] validates, the admin on 2020.
+    /// Listens on this address: HTTP on 8000 and HTTPS on 8443, where [`Pebble`] validates, the admin on 2020. Waits
+    /// are long, so that a loaded machine changes no outcome; a test that is about a wait sets its own.
     pub fn on(host: &Loopback) -> Self {
-        Self { _host: Some(host.clone()), ..Self::on_localhost().address(host.ip()) }
+        let base = Self { _host: Some(host.clone()), ..Self::on_localhost().address(host.ip()) };
+        base.set(PATIENT)
     }
 
     /// Listens on 127.0.0.1, with the same ports: for people, not for tests.

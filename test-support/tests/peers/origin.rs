@@ -8,6 +8,7 @@ use test_support::{
         Curl, TlsClient,
         http::{self as web, Http},
     },
+    wait,
 };
 use tokio_tungstenite::tungstenite::Message;
 
@@ -122,7 +123,8 @@ async fn each_misbehaviour_is_what_it_says() {
     let host = Loopback::take();
     let get = async |how| {
         let origin = BadOrigin::start(&host, how).await;
-        let asked = tokio::time::timeout(Duration::from_secs(1), web::get(&origin.url())).await;
+        let limit = if matches!(how, Misbehaviour::Hang) { Duration::from_secs(1) } else { wait::LIMIT };
+        let asked = tokio::time::timeout(limit, web::get(&origin.url())).await;
         (asked, origin.connections())
     };
     assert!(matches!(get(Misbehaviour::Refuse).await, (Ok(Err(web::HttpError::Connect(_))), 0)));

@@ -41,7 +41,7 @@ async fn every_pair_of_protocols_carries_a_request_with_its_body() {
 #[tokio::test]
 async fn large_responses_stream_without_being_kept_whole() {
     let stack = Proxying::start().await;
-    let before = stack.resident_kib();
+    let before = peak_kib(stack.edge.id());
     for alpn in ["http/1.1", "h2"] {
         let mut http =
             stack.client().alpn(&[alpn]).visit(stack.edge.https(), "big.test").await.unwrap().http().await.unwrap();
@@ -53,8 +53,33 @@ async fn large_responses_stream_without_being_kept_whole() {
         }
         assert_eq!(total, 100_000_000, "{alpn}");
     }
-    let grown = stack.resident_kib().saturating_sub(before);
+    let grown = peak_kib(stack.edge.id()).saturating_sub(before);
     assert!(grown < 32 * 1024, "the edge grew by {grown} KiB over responses of 100 MB");
+}
+
+#[tokio::test]
+async fn large_uploads_stream_without_being_kept_whole() {
+    const SIZE: usize = 100_000_000;
+    let stack = Proxying::start().await;
+    let upload = Bytes::from(vec![b'u'; SIZE]);
+    let before = peak_kib(stack.edge.id());
+    for (index, (alpn, tls)) in PATHS.into_iter().enumerate() {
+        let name = format!("up{index}.test");
+        stack.gate.set(&name, Reply::origin(&origin_url(&stack, tls)));
+        let mut http = stack.client().alpn(alpn).visit(stack.edge.https(), &name).await.unwrap().http().await.unwrap();
+        let request = http.request("POST", &name, "/sink", client_http::body(upload.clone()));
+        let taken: serde_json::Value = serde_json::from_slice(http.send(request).await.unwrap().body()).unwrap();
+        assert_eq!(taken["bytes"], SIZE, "{alpn:?} {tls}");
+    }
+    let grown = peak_kib(stack.edge.id()).saturating_sub(before);
+    assert!(grown < 32 * 1024, "the edge grew by {grown} KiB over uploads of 100 MB");
+}
+
+/// The most memory that the process has ever held.
+fn peak_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 #[tokio::test]
@@ -151,6 +176,25 @@ async fn expect_100_continue_is_answered_by_the_origin() {
     assert!(taken.stderr.contains("100 Continue"), "{}", taken.stderr);
     let refused = curl("https://expect.test:8443/refuse-body").await;
     assert!(refused.stderr.contains(" 413"), "{}", refused.stderr);
+}
+
+#[tokio::test]
+async fn expect_100_continue_is_no_hindrance_over_http_2() {
+    let stack = Proxying::start().await;
+    for tls in [false, true] {
+        let name = if tls { "expect-tls.test" } else { "expect-plain.test" };
+        stack.gate.set(name, Reply::origin(&origin_url(&stack, tls)));
+        let client = stack.client().alpn(&["h2"]);
+        let mut http = client.visit(stack.edge.https(), name).await.unwrap().http().await.unwrap();
+        for (path, status) in [("/sink", StatusCode::OK), ("/refuse-body", StatusCode::PAYLOAD_TOO_LARGE)] {
+            let mut request = http.request("POST", name, path, client_http::body("x".repeat(500_000)));
+            request.headers_mut().insert(header::EXPECT, HeaderValue::from_static("100-continue"));
+            let response = http.send(request).await.unwrap();
+            assert_eq!(response.status(), status, "{path}, TLS to the origin: {tls}");
+            let whole = String::from_utf8_lossy(response.body()).contains("500000");
+            assert_eq!(whole, status == StatusCode::OK, "{path}, TLS to the origin: {tls}");
+        }
+    }
 }
 
 #[tokio::test]

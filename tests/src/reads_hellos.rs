@@ -38,6 +38,11 @@ async fn names_that_cannot_be_hostnames_are_refused_and_the_gate_is_not_asked() 
     let answer = send_hello(stack.edge.https(), Sni::Absent).await.unwrap();
     assert_eq!(answer, HelloAnswer::Alert { level: 2, description: UNRECOGNIZED_NAME });
     assert_eq!(stack.gate.asked_in_all(), 0);
+    // Each has its counter and its line.
+    stack.edge.until_metric("namegate_edge_connection_ends_total{reason=\"hello_no_name\"}", 1.0).await;
+    stack.edge.until_metric("namegate_edge_connection_ends_total", names.len() as f64 + 1.0).await;
+    stack.edge.logs("\"reason\":\"hello_no_name\"").await;
+    assert_eq!(stack.edge.metric("namegate_edge_connection_ends_total{reason=\"served\"}").await, 0.0);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What is on disk is enough: no restart and no crash costs a second certificate.
 
 use http::StatusCode;
+use rustls::AlertDescription;
 use test_support::{Kind, Reply};
 
 use crate::stack::{Issuing, Proxying};
@@ -72,22 +73,31 @@ async fn an_order_cut_off_by_a_crash_is_finished_without_a_visitor() {
 }
 
 #[tokio::test]
-async fn a_broken_store_entry_is_reported_and_stops_nothing() {
+async fn broken_store_entries_are_reported_and_stop_nothing() {
     let mut stack = Proxying::start().await;
-    for name in ["broken.test", "sound.test"] {
+    for name in ["broken.test", "mismatched.test", "unreadable.test", "sound.test"] {
         assert_eq!(stack.get(name, "/").await.unwrap().status(), StatusCode::OK);
     }
     let listed = stack.edge.command(&["certs", "list", "--format", "json"]).await;
     let rows: serde_json::Value = serde_json::from_str(&listed.stdout).unwrap();
-    let issuer = rows[0]["issuer"].as_str().unwrap().to_owned();
-    let entry = stack.edge.storage().join(format!("certificates/{issuer}/broken.test/broken.test.crt"));
-    std::fs::write(entry, "-----BEGIN CERTIFICATE-----\nnonsense\n").unwrap();
+    let issuer = stack.edge.storage().join("certificates").join(rows[0]["issuer"].as_str().unwrap());
+    let file = |name: &str, kind: &str| issuer.join(name).join(format!("{name}.{kind}"));
+    std::fs::write(file("broken.test", "crt"), "-----BEGIN CERTIFICATE-----\nnonsense\n").unwrap();
+    std::fs::copy(file("sound.test", "key"), file("mismatched.test", "key")).unwrap();
+    std::fs::remove_file(file("unreadable.test", "key")).unwrap();
+    std::fs::create_dir(file("unreadable.test", "key")).unwrap();
     stack.edge.restart().await;
-    // A store error is never "not found", so nothing is ordered over it.
-    assert!(stack.get("broken.test", "/").await.unwrap_err().alert().is_some());
+    for (count, name) in (1..).zip(["broken.test", "mismatched.test", "unreadable.test"]) {
+        // A store error is never "not found", so nothing is ordered over it.
+        let refused = stack.get(name, "/").await.unwrap_err();
+        assert_eq!(refused.alert(), Some(AlertDescription::InternalError), "{name}");
+        let counter = "namegate_edge_connection_ends_total{reason=\"store\"}";
+        stack.edge.until_metric(counter, f64::from(count)).await;
+        stack.edge.logs(&format!("/{name}")).await;
+    }
     assert_eq!(stack.get("sound.test", "/").await.unwrap().status(), StatusCode::OK);
-    stack.edge.until_metric("namegate_edge_store_broken_entries_total", 1.0).await;
-    assert!(stack.edge.log().contains("broken.test.crt"), "the log names the entry");
+    stack.edge.until_metric("namegate_edge_store_broken_entries_total", 2.0).await;
+    stack.edge.logs("broken.test.crt").await;
 }
 
 #[tokio::test]

@@ -162,6 +162,14 @@ async fn an_upgrade_that_fails_to_start_leaves_the_old_process_serving() {
 }
 
 #[tokio::test]
+async fn a_stop_is_heard_while_sockets_are_offered() {
+    let mut stack = Proxying::start_with("[limits]\nupgrade_wait = \"1h\"").await;
+    stack.edge.signal("QUIT");
+    stack.edge.logs("offering the listening sockets").await;
+    assert!(stack.edge.terminate().await.success());
+}
+
+#[tokio::test]
 async fn readiness_goes_before_the_listeners_do() {
     let stack = Issuing::start().await;
     stack.origin.hold();

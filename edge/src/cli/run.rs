@@ -1,6 +1,6 @@
 //! `namegate-edge run`.
 
-use std::{io, path::Path, process::ExitCode, sync::Arc};
+use std::{io, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use clock::SystemClock;
 use config::{AccessLog as LogChoice, EdgeConfig};
@@ -91,20 +91,17 @@ async fn serve(
                 notify(&[NotifyState::Ready]);
             }
             Request::Stop => break,
-            Request::Upgrade => {
-                let sockets = edge.sockets()?;
-                let storage = storage.clone();
-                tracing::info!("offering the listening sockets to a new process");
-                let offer = tokio::task::spawn_blocking(move || upgrade::offer(&storage, &sockets, upgrade_wait));
-                match offer.await? {
+            Request::Upgrade => tokio::select! {
+                offered = offer(&edge, &storage, upgrade_wait) => match offered {
                     Ok(successor) => {
                         // systemd follows the process that serves, not the one that drains.
                         notify(&[NotifyState::MainPid(successor.unsigned_abs())]);
                         break;
                     }
                     Err(error) => tracing::error!(%error, "no new process took over; serving on"),
-                }
-            }
+                },
+                () = signals.stop() => break,
+            },
         }
     }
     notify(&[NotifyState::Stopping]);
@@ -114,6 +111,14 @@ async fn serve(
         () = signals.interrupted() => tracing::warn!("stopped at once"),
     }
     Ok(())
+}
+
+/// Offers the listening sockets to a new process and returns its id once it serves.
+async fn offer(edge: &Edge, storage: &Path, wait: Duration) -> io::Result<i32> {
+    let (sockets, storage) = (edge.sockets()?, storage.to_owned());
+    tracing::info!("offering the listening sockets to a new process");
+    let offer = tokio::task::spawn_blocking(move || upgrade::offer(&storage, &sockets, wait));
+    offer.await.map_err(io::Error::other)?
 }
 
 async fn start(path: &Path, config: EdgeConfig, sockets: Vec<Listening>) -> Result<Edge, StartError> {
@@ -177,6 +182,13 @@ impl Signals {
             _ = self.quit.recv() => Request::Upgrade,
             _ = self.interrupt.recv() => Request::Stop,
             _ = self.terminate.recv() => Request::Stop,
+        }
+    }
+
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
     }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     CertificateState, Claim, Connection, Core, CoreError, CoreSettings, Deadline, Document, EventKind, Fix, Inquiry,
-    Job, Lifecycle, Moment, Ownership, ProofKind, Reason, ReasonCode, Routing, UsageKind,
+    Job, Lifecycle, Moment, Ownership, Proof, ProofKind, Reason, ReasonCode, Routing, UsageKind,
     change::Change,
     connections::about,
     jobs::released,
@@ -413,10 +413,15 @@ fn changed_records<'s>(connection: &Connection, seen: &'s Checked) -> Vec<&'s Re
 
 /// The challenge as a record to publish.
 pub(crate) fn challenge_fix(connection: &Connection) -> Option<Fix> {
-    connection.challenge().map(|proof| Fix {
+    connection.challenge().map(record_to_publish)
+}
+
+/// The record that shows a proof, as something to do.
+pub(crate) fn record_to_publish(proof: &Proof) -> Fix {
+    Fix {
         host: proof.name.clone(),
         record_type: "TXT".to_owned(),
         expected: Some(proof.expected.clone()),
         seen: Vec::new(),
-    })
+    }
 }

@@ -5,10 +5,12 @@ use serde_json::{Value, json};
 
 use super::{
     Caller, Certificate, CertificateState, Claim, Core, CoreError, Deadline, DesiredRecord, DnsWrite, Document,
-    EventKind, Flag, Lifecycle, Moment, Ownership, Proof, ProofKind, Record, Routing, Scope, SetupType, UsageKind,
+    EventKind, Flag, Lifecycle, Moment, Ownership, Proof, ProofKind, Reason, ReasonCode, Record, Routing, Scope,
+    SetupType, UsageKind,
     applications::check_length,
     audit,
     change::Change,
+    checking,
     name_rules::{self, Claimable},
     new_id, record_rules,
     secret_key::random_base62,
@@ -144,11 +146,16 @@ impl Core {
         self.reserve(tx, &caller.account_id, UsageKind::Connect).await?;
         let keep_host = Flag(new.keep_host.unwrap_or(application.default_keep_host.0));
         let form = new.challenge;
-        let claim = self.new_claim(caller, &name, new, keep_host);
+        let proof = challenge(&name.hostname, form);
+        let mut claim = self.new_claim(caller, &name, new, keep_host);
+        // Nobody has published a value that was drawn just now: the first status says so, before any look.
+        let reason =
+            Reason { fix: Some(checking::record_to_publish(&proof)), ..Reason::new(ReasonCode::ChallengeMissing) };
+        claim.reason = Some(Document(reason));
         let now = claim.created_at;
         let claim = self.save(tx, Change { before: None, after: claim, events: Vec::new() }, now).await?;
         db::records::insert_all(tx, &claim.id, &records).await?;
-        db::proofs::insert(tx, &claim.id, &challenge(&claim.hostname, form)).await?;
+        db::proofs::insert(tx, &claim.id, &proof).await?;
         audit::note(tx, &caller.account_id, &caller.actor, "connection.create", &claim.id, now).await?;
         self.load(tx, claim).await
     }
@@ -403,7 +410,7 @@ impl Connection {
     }
 
     /// Why it is not live.
-    pub fn reason(&self) -> Option<&super::Reason> {
+    pub fn reason(&self) -> Option<&Reason> {
         self.claim.reason.as_ref().map(|Document(reason)| reason)
     }
 

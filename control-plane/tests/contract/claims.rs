@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use control_plane::core::{
     CertificateState, ChallengeSight, Checked, CoreError, Deadline, Lifecycle, Looker, NewConnection, Ownership,
-    Routing,
+    ReasonCode, Routing,
 };
 
 use crate::harness::{issued, on_both, pointing, proven};
@@ -27,6 +27,18 @@ fn a_gate_opens_with_the_proof_and_closes_with_the_delete() {
         assert_eq!(changes.len(), 1, "the feed keeps the newest of a name: its tombstone");
         assert!(!changes[0].is_open.0);
         assert!(changes[0].generation > row.generation);
+    });
+}
+
+#[test]
+fn a_new_connection_says_at_once_which_record_it_waits_for() {
+    on_both(|bench| async move {
+        let tenant = bench.tenant("a").await;
+        let made = tenant.connect("shop.customer.com").await.unwrap();
+        let (reason, challenge) = (made.reason().unwrap(), made.challenge().unwrap());
+        assert!(reason.is(ReasonCode::ChallengeMissing), "{reason:?}");
+        let fix = reason.fix.as_ref().unwrap();
+        assert_eq!((&fix.host, fix.expected.as_ref()), (&challenge.name, Some(&challenge.expected)));
     });
 }
 

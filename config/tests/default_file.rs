@@ -2,10 +2,8 @@
 
 mod reference;
 
-use std::collections::BTreeSet;
-
 use config::{AccessLog, IssuerKind, Limits, keys, parse};
-use reference::{assert_explained, documented, uncommented};
+use reference::{assert_complete, assert_explained, documented, uncommented};
 
 const REFERENCE: &str = include_str!("../config.default.toml");
 const ASK: (&str, &str) = ("NAMEGATE_EDGE__ASK__URL", "http://127.0.0.1:8080/internal/ask");
@@ -28,10 +26,7 @@ fn the_reference_file_gives_exactly_the_defaults() {
 
 #[test]
 fn the_reference_file_has_every_key_once_and_no_other() {
-    let in_file: Vec<String> = documented(REFERENCE).into_iter().map(|(key, _)| key).collect();
-    let in_program: BTreeSet<String> = keys().iter().map(|(table, key)| format!("{table}.{key}")).collect();
-    assert_eq!(in_file.iter().cloned().collect::<BTreeSet<_>>(), in_program);
-    assert_eq!(in_file.len(), in_program.len(), "a key stands twice");
+    assert_complete(REFERENCE, &keys());
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
 
+use std::collections::BTreeSet;
+
 /// `key` of a line `key = …` or `# key = …`, and whether it is commented out.
 pub fn key_of(line: &str) -> Option<(&str, bool)> {
     let (key, _) = line.trim_start_matches("# ").split_once(" = ")?;
@@ -39,6 +41,14 @@ pub fn uncommented(reference: &str) -> String {
         _ => line.to_owned(),
     };
     reference.lines().map(uncommented).collect::<Vec<_>>().join("\n")
+}
+
+/// Every key stands there once, and nothing else.
+pub fn assert_complete(reference: &str, keys: &[(&str, &str)]) {
+    let in_file: Vec<String> = documented(reference).into_iter().map(|(key, _)| key).collect();
+    let in_program: BTreeSet<String> = keys.iter().map(|(table, key)| format!("{table}.{key}")).collect();
+    assert_eq!(in_file.iter().cloned().collect::<BTreeSet<_>>(), in_program);
+    assert_eq!(in_file.len(), in_program.len(), "a key stands twice");
 }
 
 /// Each key says its default, a reason for it and a version.

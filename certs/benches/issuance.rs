@@ -47,7 +47,7 @@ impl Permit for Open {
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
     let host = Loopback::take();
-    let options = PebbleOptions::default();
+    let options = PebbleOptions { nonce_reject_percent: 20, ..PebbleOptions::default() };
     let challenges = Arc::new(Challenges::default());
     let (http, tls) = (host.at(options.http_port), host.at(options.tls_port));
     let _answering = answering::Answering::start(&challenges, Some(http), Some(tls)).await;

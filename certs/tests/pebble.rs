@@ -1,4 +1,4 @@
-//! Promises about a real CA: Pebble, strict, without sleeps, rejecting one good nonce in five.
+//! Promises about a real CA: Pebble, strict, without sleeps.
 
 #![expect(clippy::unwrap_used, reason = "a peer that cannot be set up stops the test where it stands")]
 

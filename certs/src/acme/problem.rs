@@ -8,7 +8,8 @@ use super::http::{CaError, kind_of};
 use crate::IssueError;
 
 /// A call is made up to this often when the CA keeps calling good nonces bad; the library signs each up to three times.
-pub(super) const NONCE_CALLS: u32 = 3;
+/// Where one nonce in five is refused, twelve signatures fail one call in two hundred million.
+pub(super) const NONCE_CALLS: u32 = 4;
 
 /// Awaits an ACME call anew as long as its nonce is called bad, within [`NONCE_CALLS`].
 macro_rules! signed {

@@ -31,7 +31,8 @@ async fn a_certificate_comes_for_exactly_the_name_and_nothing_is_left_offered() 
 
 #[tokio::test]
 async fn every_order_succeeds_although_one_good_nonce_in_five_is_called_bad() {
-    let scene = Scene::start().await;
+    let options = PebbleOptions { nonce_reject_percent: 20, ..PebbleOptions::default() };
+    let scene = Scene::with(options, Ports::Both).await;
     let issuer = Arc::new(scene.issuer());
     let orders: Vec<_> = (0..60)
         .map(|i| {

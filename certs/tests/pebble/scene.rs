@@ -11,7 +11,7 @@ use clock::SystemClock;
 use names::Hostname;
 use prometheus::Registry;
 use tempfile::TempDir;
-use test_support::{Loopback, Pebble, PebbleOptions};
+use test_support::{AcmeProxy, Loopback, Pebble, PebbleOptions};
 use tokio_util::sync::CancellationToken;
 
 use crate::answering::Answering;
@@ -26,6 +26,8 @@ pub(crate) enum Ports {
 
 pub(crate) struct Scene {
     pub(crate) host: Loopback,
+    /// What the issuer takes for its CA.
+    pub(crate) proxy: AcmeProxy,
     pebble: Option<Pebble>,
     pub(crate) challenges: Arc<Challenges>,
     folder: TempDir,
@@ -46,9 +48,10 @@ impl Scene {
         let tls = (ports == Ports::Both).then(|| host.at(options.tls_port));
         let answering = Answering::start(&challenges, http, tls).await;
         let pebble = Pebble::start(&host, options.clone()).await;
+        let proxy = AcmeProxy::start(&host, &pebble).await;
         let folder = tempfile::tempdir().unwrap();
         let store = open(folder.path());
-        Self { host, pebble: Some(pebble), challenges, folder, store, options, _answering: answering }
+        Self { host, proxy, pebble: Some(pebble), challenges, folder, store, options, _answering: answering }
     }
 
     pub(crate) fn pebble(&self) -> &Pebble {
@@ -58,7 +61,9 @@ impl Scene {
     /// Another Pebble at the same address, which knows nothing of what the first one did.
     pub(crate) async fn restart_pebble(&mut self) {
         drop(self.pebble.take());
-        self.pebble = Some(Pebble::start(&self.host, self.options.clone()).await);
+        let pebble = Pebble::start(&self.host, self.options.clone()).await;
+        self.proxy.stand_before(&pebble);
+        self.pebble = Some(pebble);
     }
 
     /// Where the store is.
@@ -82,8 +87,8 @@ impl Scene {
     }
 
     pub(crate) fn settings(&self) -> AcmeSettings {
-        let mut settings = AcmeSettings::new(self.pebble().directory_url());
-        settings.ca_root = Some(self.pebble().root_pem_path());
+        let mut settings = AcmeSettings::new(self.proxy.directory_url());
+        settings.ca_root = Some(self.proxy.root_pem_path());
         settings.contact = vec!["mailto:ops@example.com".to_owned()];
         settings
     }

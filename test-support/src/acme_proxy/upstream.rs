@@ -1,6 +1,6 @@
 //! The proxy's connections to the CA, kept for the next request.
 
-use std::net::SocketAddr;
+use std::{fmt, net::SocketAddr};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use parking_lot::Mutex;
 
 use crate::{
-    body,
+    Pebble, body,
     client::{
         TlsClient,
         http::{Http, HttpError},
@@ -22,8 +22,8 @@ pub(super) struct Upstream {
 }
 
 impl Upstream {
-    pub(super) fn new(address: SocketAddr, root_pem: &str) -> Self {
-        Self { client: TlsClient::trusting(root_pem), address, idle: Mutex::default() }
+    pub(super) fn of(pebble: &Pebble) -> Self {
+        Self { client: TlsClient::trusting(pebble.root_pem()), address: pebble.address(), idle: Mutex::default() }
     }
 
     pub(super) async fn send(&self, request: Request<Incoming>) -> Result<Response<Bytes>, HttpError> {
@@ -40,5 +40,11 @@ impl Upstream {
         let response = http.send(request.map(body::full)).await?;
         self.idle.lock().push(http);
         Ok(response)
+    }
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upstream").field("address", &self.address).finish_non_exhaustive()
     }
 }

@@ -23,7 +23,7 @@ use crate::{
 };
 
 pub use database::Database;
-pub use dns::{Dns, ResolverAddress};
+pub use dns::Dns;
 pub use edge_target::EdgeTarget;
 pub use plans::{PlanName, Plans};
 pub use tokens::{DEVELOPMENT_TOKEN_SECRET, MIN_TOKEN_SECRET};

@@ -29,6 +29,7 @@ mod storage;
 mod choice;
 mod disk;
 mod quantity;
+mod resolver;
 mod suggest;
 mod web;
 
@@ -37,7 +38,7 @@ pub use ask::Ask;
 pub use control::Control;
 pub use control_config::{
     ControlConfig, DEVELOPMENT_TOKEN_SECRET, Database, Dns, EdgeTarget, MIN_TOKEN_SECRET, Mode, PlanName, Plans,
-    ResolverAddress, Webhooks, control_environment, control_keys, load_control, parse_control,
+    Webhooks, control_environment, control_keys, load_control, parse_control,
 };
 pub use disk::{EabError, RootsError, read_roots};
 pub use edge_config::{EdgeConfig, environment, keys, load, parse};
@@ -46,5 +47,6 @@ pub use listen::Listen;
 pub use log::{AccessLog, Log};
 pub use mistake::{Mistake, Mistakes, Place};
 pub use proxy::Proxy;
+pub use resolver::ResolverAddress;
 pub use secret::{Secret, SecretError, SecretSource};
 pub use storage::Storage;

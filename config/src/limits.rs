@@ -127,6 +127,8 @@ limits! {
     origin_pool: usize = 1024, 0 => 1_000_000;
     /// How long an idle connection to an origin is kept; shorter than the origin's own limit, or requests meet a closed one.
     origin_idle: Duration = secs(60), secs(1) => mins(60);
+    /// How long an origin's addresses are used before they are looked up again; one that cannot be dialled is left alone as long, 5 seconds at most.
+    origin_addresses: Duration = secs(10), secs(1) => mins(10);
     /// Size of a request's head; a larger one is answered with 431. On h2 it is halved, as the size of the decoded fields.
     request_header_bytes: u64 = 32 * KIB, KIB => MIB;
     /// From the handshake, later from its first byte, to a request's whole head; then the answer is 408.

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use crate::{
     disk,
     mistake::Problem,
+    resolver::{ResolverAddress, parse_resolver},
     section::{Empty, Walk},
     web::parse_origin,
 };
@@ -18,6 +19,10 @@ pub struct Proxy {
     pub default_origin: Option<String>,
     /// Whether origins that the gate names may have private, loopback or link-local addresses.
     pub allow_private_origins: bool,
+    /// Networks that those origins may be in although they are not public.
+    pub private_origins: Vec<IpNet>,
+    /// DNS servers that are asked for origins' names; none for the system's way.
+    pub resolvers: Vec<ResolverAddress>,
     /// Peers whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// PEM file of the roots to trust *instead of* the system's when talking to https origins.
@@ -29,12 +34,16 @@ impl Proxy {
         let mut section = walk.section("proxy");
         let default_origin = section.text("default_origin", parse_origin).ok().flatten();
         let allow_private_origins = section.boolean("allow_private_origins", false);
+        let private = section.list("private_origins", Empty::Allowed, parse_network).unwrap_or_default();
+        let resolvers = section.list("resolvers", Empty::Allowed, parse_resolver).unwrap_or_default();
         let trusted = section.list("trusted_proxies", Empty::Allowed, parse_network).unwrap_or_default();
         let origin_ca_root =
             section.path("origin_ca_root").ok().flatten().map(|root| disk::check_roots(&mut section, root));
         Self {
             default_origin: default_origin.map(|(origin, _)| origin),
             allow_private_origins,
+            private_origins: private.into_iter().map(|(network, _)| network).collect(),
+            resolvers: resolvers.into_iter().map(|(resolver, _)| resolver).collect(),
             trusted_proxies: trusted.into_iter().map(|(network, _)| network).collect(),
             origin_ca_root,
         }
@@ -65,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_trusted_proxy_is_a_network_or_one_address() {
+    fn a_network_is_written_as_such_or_as_one_address() {
         let good = |text| parse_network(text).unwrap().to_string();
         assert_eq!(good("10.0.0.0/8"), "10.0.0.0/8");
         assert_eq!(good("192.0.2.7"), "192.0.2.7/32");

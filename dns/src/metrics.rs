@@ -24,21 +24,33 @@ impl Metrics {
     /// # Errors
     /// When a series of one of these names stands in the registry already.
     pub fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let queries = counters(registry, "queries_total", "Questions to one server by what they brought.", "result")?;
+        Self::of(Family { registry, prefix: "namegate_control_dns" })
+    }
+
+    /// Registers `namegate_edge_dns_…`.
+    ///
+    /// # Errors
+    /// When a series of one of these names stands in the registry already.
+    pub fn of_edge(registry: &Registry) -> prometheus::Result<Self> {
+        Self::of(Family { registry, prefix: "namegate_edge_dns" })
+    }
+
+    fn of(family: Family<'_>) -> prometheus::Result<Self> {
+        let queries = family.counters("queries_total", "Questions to one server by what they brought.", "result")?;
         for result in ["present", "no_data", "no_name"].into_iter().chain(Reason::ALL.map(Reason::code)) {
             queries.with_label_values(&[result]);
         }
-        let seconds = "namegate_control_dns_query_duration_seconds";
+        let seconds = family.name("query_duration_seconds");
         let seconds = HistogramOpts::new(seconds, "Time of one question, all attempts.").buckets(SECONDS.to_vec());
         let seconds = Histogram::with_opts(seconds)?;
-        registry.register(Box::new(seconds.clone()))?;
+        family.registry.register(Box::new(seconds.clone()))?;
         Ok(Self {
             queries,
-            checks: counters(registry, "checks_total", "Checks by kind.", "kind")?,
-            tcp: counters(registry, "tcp_total", "Questions over TCP by why.", "reason")?,
+            checks: family.counters("checks_total", "Checks by kind.", "kind")?,
+            tcp: family.counters("tcp_total", "Questions over TCP by why.", "reason")?,
             seconds,
-            in_flight: gauge(registry, "in_flight", "Questions in flight.")?,
-            zones: gauge(registry, "zones_remembered", "Names whose name servers are remembered.")?,
+            in_flight: family.gauge("in_flight", "Questions in flight.")?,
+            zones: family.gauge("zones_remembered", "Names whose name servers are remembered.")?,
         })
     }
 
@@ -59,14 +71,26 @@ impl Metrics {
     }
 }
 
-fn counters(registry: &Registry, suffix: &str, help: &str, label: &str) -> prometheus::Result<IntCounterVec> {
-    let counters = IntCounterVec::new(Opts::new(format!("namegate_control_dns_{suffix}"), help), &[label])?;
-    registry.register(Box::new(counters.clone()))?;
-    Ok(counters)
+/// Where series are registered, and what their names begin with.
+struct Family<'a> {
+    registry: &'a Registry,
+    prefix: &'static str,
 }
 
-fn gauge(registry: &Registry, suffix: &str, help: &str) -> prometheus::Result<IntGauge> {
-    let gauge = IntGauge::new(format!("namegate_control_dns_{suffix}"), help)?;
-    registry.register(Box::new(gauge.clone()))?;
-    Ok(gauge)
+impl Family<'_> {
+    fn name(&self, suffix: &str) -> String {
+        format!("{}_{suffix}", self.prefix)
+    }
+
+    fn counters(&self, suffix: &str, help: &str, label: &str) -> prometheus::Result<IntCounterVec> {
+        let counters = IntCounterVec::new(Opts::new(self.name(suffix), help), &[label])?;
+        self.registry.register(Box::new(counters.clone()))?;
+        Ok(counters)
+    }
+
+    fn gauge(&self, suffix: &str, help: &str) -> prometheus::Result<IntGauge> {
+        let gauge = IntGauge::new(self.name(suffix), help)?;
+        self.registry.register(Box::new(gauge.clone()))?;
+        Ok(gauge)
+    }
 }

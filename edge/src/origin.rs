@@ -1,11 +1,13 @@
 //! Where requests go: an origin's addresses, checked and remembered for a short while.
 //!
-//! A name is resolved by the system's resolver and every address is held against the rule for private addresses before
-//! it may be dialled; the connection then goes to the checked address, not to the name. TLS to the origin carries the
-//! origin's own name and verifies it.
+//! Every address that a name resolves to is held against the rule ([`Reach`]) before it may be dialled; the connection
+//! then goes to the checked address, not to the name. TLS to the origin carries the origin's own name and verifies it.
+
+mod lookup;
+mod reach;
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,7 +18,6 @@ use std::{
 use control_client::{Host, Origin, Scheme};
 use http::HeaderValue;
 use moka::future::Cache;
-use names::is_public;
 use pingora_core::{
     protocols::{ALPN, TcpKeepalive},
     upstreams::peer::{HttpPeer, Peer as _},
@@ -24,11 +25,15 @@ use pingora_core::{
 use tokio::time::{Instant, timeout};
 
 use crate::{http::answer::Fault, tunnel::Dial};
+use reach::Author;
 
-/// How long resolved addresses are used before they are looked up again: a moved origin is found within seconds.
-const ADDRESSES_FOR: Duration = Duration::from_secs(10);
+pub use lookup::Lookup;
+pub use reach::Reach;
+
 /// How long they may be used while looking them up fails: a resolver's bad minutes are not the origin's.
 const STALE_FOR: Duration = Duration::from_secs(300);
+/// How long at most an origin that cannot be dialled is not looked up again: requests for it must not become questions.
+const REFUSED_FOR: Duration = Duration::from_secs(5);
 /// Most addresses of one name that are kept; a name with more is being used against us.
 const MAX_ADDRESSES: usize = 16;
 /// Most origins remembered at once, about 1 KiB each.
@@ -39,8 +44,8 @@ const ORIGIN_H2_STREAMS: usize = 100;
 /// Deadlines and rules towards origins.
 #[derive(Debug, Clone)]
 pub struct OriginSettings {
-    /// Whether private, loopback and link-local addresses may be dialled for origins that the gate names.
-    pub allow_private: bool,
+    /// Which addresses may be dialled.
+    pub reach: Reach,
     /// To resolve a name; to connect; to finish TLS.
     pub connect_timeout: Duration,
     /// Longest silence of an origin that owes an answer.
@@ -49,6 +54,8 @@ pub struct OriginSettings {
     pub stream_timeout: Duration,
     /// How long an idle connection to an origin is kept.
     pub idle_timeout: Duration,
+    /// How long addresses are used before they are looked up again.
+    pub addresses_for: Duration,
 }
 
 /// Resolves origins and remembers them. A name is looked up once for everyone who waits, and again in the background
@@ -58,7 +65,15 @@ pub struct Origins(Arc<Inner>);
 struct Inner {
     settings: OriginSettings,
     operators_own: Option<Origin>,
-    known: Cache<Origin, Arc<Target>>,
+    lookup: Lookup,
+    known: Cache<Origin, Known>,
+}
+
+/// What the last look-up of an origin came to.
+#[derive(Debug, Clone)]
+enum Known {
+    Refused { fault: Fault, until: Instant },
+    Target(Arc<Target>),
 }
 
 /// An origin that can be dialled.
@@ -86,8 +101,13 @@ pub enum Exchange {
 
 impl Origins {
     /// `operators_own` is the configured default origin: it may be private, because the operator wrote it.
-    pub fn new(settings: OriginSettings, operators_own: Option<Origin>) -> Self {
-        Self(Arc::new(Inner { settings, operators_own, known: Cache::new(MAX_ORIGINS) }))
+    pub fn new(settings: OriginSettings, lookup: Lookup, operators_own: Option<Origin>) -> Self {
+        Self(Arc::new(Inner { settings, operators_own, lookup, known: Cache::new(MAX_ORIGINS) }))
+    }
+
+    /// How names are resolved, for the settings that follow these.
+    pub fn lookup(&self) -> Lookup {
+        self.0.lookup.clone()
     }
 
     /// The origin's addresses, remembered or fresh.
@@ -96,18 +116,22 @@ impl Origins {
     /// The [`Fault`] that the visitor is told of.
     pub async fn find(&self, origin: &Origin) -> Result<Arc<Target>, Fault> {
         match self.0.known.get(origin).await {
-            Some(target) if target.is_fresh() => return Ok(target),
-            Some(target) if target.resolved.elapsed() < STALE_FOR => {
+            Some(Known::Target(target)) if target.is_fresh() => return Ok(target),
+            Some(Known::Target(target)) if target.resolved.elapsed() < STALE_FOR => {
                 if !target.refreshing.swap(true, Ordering::Relaxed) {
                     tokio::spawn(self.0.clone().refresh(origin.clone(), target.clone()));
                 }
                 return Ok(target);
             }
+            Some(Known::Refused { fault, until }) if Instant::now() < until => return Err(fault),
             Some(_) => self.0.known.invalidate(origin).await,
             None => {}
         }
-        let resolve = async { self.0.resolve(origin).await.map(Arc::new) };
-        self.0.known.try_get_with_by_ref(origin, resolve).await.map_err(|fault: Arc<Fault>| *fault)
+        let resolve = async { self.0.known(self.0.resolve(origin).await) };
+        match self.0.known.get_with_by_ref(origin, resolve).await {
+            Known::Target(target) => Ok(target),
+            Known::Refused { fault, .. } => Err(fault),
+        }
     }
 
     /// How long a stream may be silent.
@@ -135,57 +159,68 @@ impl Origins {
 impl Inner {
     /// Looks the addresses up again; while that fails the old ones are used, and looked up again as often as fresh ones.
     async fn refresh(self: Arc<Self>, origin: Origin, old: Arc<Target>) {
-        let target = match self.resolve(&origin).await {
-            Ok(target) => target,
+        let found = match self.resolve(&origin).await {
             Err(fault @ (Fault::OriginSlow | Fault::OriginUnknown)) => {
                 tracing::debug!(%origin, reason = fault.code(), "an origin's addresses are not found again");
-                old.kept_on()
+                Ok(old.kept_on(self.settings.addresses_for))
             }
-            // Its addresses have become ones that may not be dialled: what is remembered must go at once.
-            Err(_) => return self.known.invalidate(&origin).await,
+            // Addresses that may not be dialled any more take the place of those that might.
+            found => found,
         };
-        self.known.insert(origin, Arc::new(target)).await;
+        self.known.insert(origin, self.known(found)).await;
+    }
+
+    fn known(&self, found: Result<Target, Fault>) -> Known {
+        match found {
+            Ok(target) => Known::Target(Arc::new(target)),
+            Err(fault) => {
+                Known::Refused { fault, until: Instant::now() + REFUSED_FOR.min(self.settings.addresses_for) }
+            }
+        }
     }
 
     async fn resolve(&self, origin: &Origin) -> Result<Target, Fault> {
-        let found = self.addresses(origin).await?;
-        let allowed: Vec<IpAddr> = match self.settings.allow_private || self.operators_own.as_ref() == Some(origin) {
-            true => found,
-            false => found.into_iter().filter(|address| is_public(*address)).collect(),
+        let author = match self.operators_own.as_ref() == Some(origin) {
+            true => Author::Operator,
+            false => Author::Tenant,
         };
+        let (allowed, refused): (Vec<_>, Vec<_>) =
+            self.addresses(origin).await?.into_iter().partition(|it| self.settings.reach.allows(*it, author));
+        let fault = Fault::OriginForbidden;
+        if let Some(address) = refused.first() {
+            let (reason, left) = (fault.code(), allowed.len());
+            tracing::warn!(%origin, %address, reason, left, "an origin leads to an address that may not be dialled");
+        }
         if allowed.is_empty() {
-            return Err(Fault::OriginForbidden);
+            return Err(fault);
         }
         let authority = HeaderValue::try_from(origin.authority()).map_err(|_| Fault::Internal)?;
-        let peers = allowed.into_iter().take(MAX_ADDRESSES).map(|address| self.peer(origin, address)).collect();
+        let peers = allowed.into_iter().map(|address| self.peer(origin, address)).collect();
         let resolved = Instant::now();
-        let fresh_until = resolved + ADDRESSES_FOR;
+        let fresh_until = resolved + self.settings.addresses_for;
         Ok(Target { authority, resolved, fresh_until, refreshing: AtomicBool::new(false), peers })
     }
 
-    async fn addresses(&self, origin: &Origin) -> Result<Vec<IpAddr>, Fault> {
-        let name = match origin.host() {
-            Host::Ip(address) => return Ok(vec![*address]),
-            Host::Name(name) => name.as_str(),
+    async fn addresses(&self, origin: &Origin) -> Result<Vec<SocketAddr>, Fault> {
+        let found = match origin.host() {
+            Host::Ip(address) => vec![*address],
+            Host::Name(name) => {
+                let looked_up = timeout(self.settings.connect_timeout, self.lookup.find(name)).await;
+                looked_up.map_err(|_| Fault::OriginSlow)??
+            }
         };
-        let looked_up = timeout(self.settings.connect_timeout, tokio::net::lookup_host((name, origin.port()))).await;
-        let addresses = looked_up.map_err(|_| Fault::OriginSlow)?.map_err(|_| Fault::OriginUnknown)?;
-        let addresses: Vec<IpAddr> = addresses.map(|address| address.ip()).collect();
-        match addresses.is_empty() {
-            true => Err(Fault::OriginUnknown),
-            false => Ok(addresses),
-        }
+        Ok(found.into_iter().take(MAX_ADDRESSES).map(|ip| SocketAddr::new(ip, origin.port())).collect())
     }
 
     /// A peer that carries every deadline. For an address literal the "name" is the address, which rustls verifies
     /// against the certificate and does not send as SNI (RFC 6066 section 3); an empty name would turn verification off.
-    fn peer(&self, origin: &Origin, address: IpAddr) -> HttpPeer {
+    fn peer(&self, origin: &Origin, address: SocketAddr) -> HttpPeer {
         let tls = origin.scheme() == Scheme::Https;
         let name = match origin.host() {
             Host::Name(name) => name.clone(),
             Host::Ip(address) => address.to_string(),
         };
-        let mut peer = HttpPeer::new(SocketAddr::new(address, origin.port()), tls, name);
+        let mut peer = HttpPeer::new(address, tls, name);
         let options = &mut peer.options;
         options.alpn = if tls { ALPN::H2H1 } else { ALPN::H1 };
         options.connection_timeout = Some(self.settings.connect_timeout);
@@ -205,11 +240,11 @@ impl Target {
         Instant::now() < self.fresh_until
     }
 
-    fn kept_on(&self) -> Self {
+    fn kept_on(&self, time: Duration) -> Self {
         Self {
             authority: self.authority.clone(),
             resolved: self.resolved,
-            fresh_until: Instant::now() + ADDRESSES_FOR,
+            fresh_until: Instant::now() + time,
             refreshing: AtomicBool::new(false),
             peers: self.peers.clone(),
         }

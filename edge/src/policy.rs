@@ -9,7 +9,11 @@ use control_client::Gate;
 use ipnet::IpNet;
 use rustls::ServerConfig;
 
-use crate::{guard::GuardLimits, http::forward::Peer, origin::Origins};
+use crate::{
+    guard::GuardLimits,
+    http::{forward::Peer, loops::LoopMark},
+    origin::Origins,
+};
 
 /// One snapshot of the rules.
 pub struct Policy {
@@ -17,6 +21,8 @@ pub struct Policy {
     pub gate: Gate,
     /// Resolves and remembers origins.
     pub origins: Origins,
+    /// Tells requests that this fleet has passed on already.
+    pub loops: LoopMark,
     /// Peers whose forwarding headers count.
     pub trusted_proxies: Vec<IpNet>,
     /// Deadlines of the line.

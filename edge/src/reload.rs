@@ -1,10 +1,10 @@
 //! Reloading: a new configuration takes effect whole, or the old one stays.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwap;
 use clock::SharedClock;
-use config::{EdgeConfig, Limits, Mistakes};
+use config::{EdgeConfig, Limits, Mistakes, ResolverAddress};
 use control_client::{Directory, Gate, GateError, GateLimits, GateSettings, Origin, OriginError};
 use parking_lot::Mutex;
 use prometheus::Registry;
@@ -12,9 +12,10 @@ use serde::Serialize;
 
 use crate::{
     guard::GuardLimits,
+    http::loops::LoopMark,
     http1::HeadLimits,
     metrics::Metrics,
-    origin::{OriginSettings, Origins},
+    origin::{Lookup, OriginSettings, Origins, Reach},
     policy::{LineLimits, Policy},
     tls,
 };
@@ -24,6 +25,8 @@ use crate::{
 pub struct PolicyMaker {
     /// The configuration file, read again at every reload.
     pub file: PathBuf,
+    /// Where this process listens: no origin is there.
+    pub own: Arc<[SocketAddr]>,
 }
 
 /// Why a valid configuration cannot be put to work.
@@ -33,6 +36,9 @@ pub enum PolicyError {
     /// The gate's client.
     #[error("the gate's client cannot be set up")]
     Gate(#[from] GateError),
+    /// The metrics of looking up origins' names.
+    #[error("the metrics cannot be registered")]
+    Metrics(#[from] prometheus::Error),
     /// The default origin.
     #[error("proxy.default_origin cannot be used")]
     Origin(#[from] OriginError),
@@ -59,7 +65,8 @@ impl PolicyMaker {
             Some(directory) => Gate::with_directory(settings, directory, clock, registry)?,
             None => Gate::new(settings, clock, registry)?,
         };
-        Ok(policy(config, gate, origin, Arc::new(tls::policy()?)))
+        let origins = Origins::new(self.origin_settings(config), lookup(config, registry)?, origin);
+        Ok(policy(config, gate, origins, Arc::new(tls::policy()?)))
     }
 
     /// The policy after a reload. Tickets stay valid, and the gate's memory stays when the gate does.
@@ -69,7 +76,24 @@ impl PolicyMaker {
             true => standing.gate.reconfigured(gate_settings(new, origin.clone()))?,
             false => standing.gate.clone(),
         };
-        Ok(policy(new, gate, origin, standing.tls.clone()))
+        let origins = Origins::new(self.origin_settings(new), standing.origins.lookup(), origin);
+        Ok(policy(new, gate, origins, standing.tls.clone()))
+    }
+
+    fn origin_settings(&self, config: &EdgeConfig) -> OriginSettings {
+        let (proxy, limits) = (&config.proxy, &config.limits);
+        OriginSettings {
+            reach: Reach {
+                allow_private: proxy.allow_private_origins,
+                private: proxy.private_origins.clone(),
+                own: self.own.clone(),
+            },
+            connect_timeout: limits.connect_timeout,
+            response_timeout: limits.response_header_timeout,
+            stream_timeout: limits.stream_timeout,
+            idle_timeout: limits.origin_idle,
+            addresses_for: limits.origin_addresses,
+        }
     }
 }
 
@@ -104,18 +128,30 @@ fn gate_settings(config: &EdgeConfig, default_origin: Option<Origin>) -> GateSet
     }
 }
 
-fn policy(config: &EdgeConfig, gate: Gate, origin: Option<Origin>, tls: Arc<rustls::ServerConfig>) -> Policy {
-    let limits = &config.limits;
-    let origins = OriginSettings {
-        allow_private: config.proxy.allow_private_origins,
-        connect_timeout: limits.connect_timeout,
-        response_timeout: limits.response_header_timeout,
-        stream_timeout: limits.stream_timeout,
-        idle_timeout: limits.origin_idle,
+fn lookup(config: &EdgeConfig, registry: &Registry) -> Result<Lookup, prometheus::Error> {
+    let server = |resolver: &ResolverAddress| {
+        let transport = if resolver.tcp { dns::Transport::Tcp } else { dns::Transport::Udp };
+        dns::Server { address: resolver.address, transport }
     };
+    let servers = config.proxy.resolvers.iter().map(server).collect();
+    let resolvers = dns::ResolversConfig { authority: dns::Authority::Skip, ..dns::ResolversConfig::new(servers) };
+    let metrics = dns::Metrics::of_edge(registry)?;
+    // An error is "no servers": then the system resolves.
+    Ok(dns::Resolvers::new(resolvers, metrics).map_or_else(|_| Lookup::by_system(), Lookup::by_servers))
+}
+
+/// What the edges of one operator have in common and those of another do not.
+fn fleet(config: &EdgeConfig) -> String {
+    let control = config.control.as_ref().map(|control| control.url.as_str());
+    format!("{}\n{control:?}\n{:?}\n{:?}", config.ask.url, config.acme.directory, config.acme.contact)
+}
+
+fn policy(config: &EdgeConfig, gate: Gate, origins: Origins, tls: Arc<rustls::ServerConfig>) -> Policy {
+    let limits = &config.limits;
     Policy {
         gate,
-        origins: Origins::new(origins, origin),
+        origins,
+        loops: LoopMark::of(&fleet(config)),
         trusted_proxies: config.proxy.trusted_proxies.clone(),
         limits: LineLimits {
             hello_timeout: limits.hello_timeout,
@@ -236,6 +272,7 @@ fn needs_restart(old: &EdgeConfig, new: &EdgeConfig) -> Vec<&'static str> {
         ("control", old.control != new.control),
         ("acme", old.acme != new.acme),
         ("storage", old.storage != new.storage),
+        ("proxy.resolvers", old.proxy.resolvers != new.proxy.resolvers),
         ("proxy.origin_ca_root", old.proxy.origin_ca_root != new.proxy.origin_ca_root),
         ("limits", process(old) != process(new)),
         ("log", old.log != new.log),

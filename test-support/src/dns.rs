@@ -1,10 +1,25 @@
-//! [`Dns`]: the records that Pebble sees, kept by its own test DNS server.
+//! [`Dns`]: the records that Pebble sees, kept by its own test DNS server; [`DnsServer`]: that server alone.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    ops::Deref,
+    path::Path,
+};
 
 use serde_json::{Value, json};
 
-use crate::client::http;
+use tempfile::TempDir;
+
+use crate::{
+    Loopback,
+    cache::cached,
+    client::http,
+    daemon::{self, Daemon},
+};
+
+/// Where it answers.
+pub(crate) const PORT: u16 = 8053;
+const MANAGEMENT_PORT: u16 = 8055;
 
 /// The management interface of `pebble-challtestsrv`.
 ///
@@ -13,6 +28,51 @@ use crate::client::http;
 pub struct Dns {
     address: SocketAddr,
     management: SocketAddr,
+}
+
+/// A DNS server that is not Pebble's. Names without a record have no address.
+#[derive(Debug)]
+pub struct DnsServer {
+    dns: Dns,
+    _daemon: Daemon,
+    // Last: it holds the log that the other shows when a test fails.
+    _directory: TempDir,
+}
+
+impl DnsServer {
+    /// Starts it on `host` and waits until it answers.
+    pub async fn start(host: &Loopback) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let daemon = spawn(host, None, directory.path());
+        let dns = listening(host, &daemon).await;
+        Self { dns, _daemon: daemon, _directory: directory }
+    }
+}
+
+impl Deref for DnsServer {
+    type Target = Dns;
+
+    fn deref(&self) -> &Dns {
+        &self.dns
+    }
+}
+
+/// Starts the server; names without a record have this address.
+pub(crate) fn spawn(host: &Loopback, default: Option<Ipv4Addr>, directory: &Path) -> Daemon {
+    let mut command = daemon::command(cached("pebble/pebble-challtestsrv"));
+    command
+        .args(["-dns01", &host.at(PORT).to_string()])
+        .args(["-management", &host.at(MANAGEMENT_PORT).to_string()])
+        .args(["-defaultIPv4", &default.map(|ip| ip.to_string()).unwrap_or_default()])
+        .args(["-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", ""]);
+    Daemon::spawn("pebble-challtestsrv", &mut command, &directory.join("dns.log"))
+}
+
+/// Waits until it answers.
+pub(crate) async fn listening(host: &Loopback, daemon: &Daemon) -> Dns {
+    daemon.listening(host.at(MANAGEMENT_PORT)).await;
+    daemon.listening(host.at(PORT)).await;
+    Dns::at(host.at(PORT), host.at(MANAGEMENT_PORT))
 }
 
 impl Dns {

@@ -50,7 +50,7 @@ pub use cache::cached;
 pub use caddy::Caddy;
 pub use control::{Damage, FakeControl};
 pub use control_plane::{ControlOptions, ControlProcess};
-pub use dns::Dns;
+pub use dns::{Dns, DnsServer};
 pub use document::{Block, Document};
 pub use edge::{EdgeOptions, EdgeProcess, Predecessor};
 pub use gate::{FakeGate, Reply};

@@ -15,13 +15,11 @@ use crate::{
     cache::cached,
     client::http,
     daemon::{self, Daemon},
-    wait,
+    dns, wait,
 };
 
 const ACME_PORT: u16 = 14000;
 const MANAGEMENT_PORT: u16 = 15000;
-const DNS_PORT: u16 = 8053;
-const DNS_MANAGEMENT_PORT: u16 = 8055;
 
 /// How a [`Pebble`] behaves. The default is strict, without sleeps, and calls as many good nonces bad as Pebble does by
 /// itself.
@@ -85,11 +83,9 @@ impl Pebble {
     pub async fn start(host: &Loopback, options: PebbleOptions) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let listener_root = write_files(directory.path(), host, &options);
-        let dns_server = start_dns(host, &options, directory.path());
+        let dns_server = dns::spawn(host, Some(options.default_address.unwrap_or_else(|| host.ip())), directory.path());
         let pebble = start_pebble(host, &options, directory.path());
-        let dns = Dns::at(host.at(DNS_PORT), host.at(DNS_MANAGEMENT_PORT));
-        dns_server.listening(host.at(DNS_MANAGEMENT_PORT)).await;
-        dns_server.listening(host.at(DNS_PORT)).await;
+        let dns = dns::listening(host, &dns_server).await;
         pebble.listening(host.at(ACME_PORT)).await;
         let issuer_root = fetch_root(&format!("https://{}/roots/0", host.at(MANAGEMENT_PORT)), &listener_root).await;
         Self { dns, acme: host.at(ACME_PORT), issuer_root, listener_root, pebble, dns_server, directory }
@@ -172,22 +168,12 @@ fn write_files(directory: &Path, host: &Loopback, options: &PebbleOptions) -> St
     ca.root_pem()
 }
 
-fn start_dns(host: &Loopback, options: &PebbleOptions, directory: &Path) -> Daemon {
-    let mut command = daemon::command(cached("pebble/pebble-challtestsrv"));
-    command
-        .args(["-dns01", &host.at(DNS_PORT).to_string()])
-        .args(["-management", &host.at(DNS_MANAGEMENT_PORT).to_string()])
-        .args(["-defaultIPv4", &options.default_address.unwrap_or_else(|| host.ip()).to_string()])
-        .args(["-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", ""]);
-    Daemon::spawn("pebble-challtestsrv", &mut command, &directory.join("dns.log"))
-}
-
 fn start_pebble(host: &Loopback, options: &PebbleOptions, directory: &Path) -> Daemon {
     let mut command = daemon::command(cached("pebble/pebble"));
     command
         .arg("-config")
         .arg(directory.join("pebble.json"))
-        .args(["-strict", "-dnsserver", &host.at(DNS_PORT).to_string()])
+        .args(["-strict", "-dnsserver", &host.at(dns::PORT).to_string()])
         .env("PEBBLE_WFE_NONCEREJECT", options.nonce_reject_percent.to_string())
         .env("PEBBLE_AUTHZREUSE", options.authz_reuse_percent.to_string());
     match options.va_sleep {

@@ -84,7 +84,7 @@ async fn private_origins_of_the_gate_are_refused_unless_the_operator_allows_them
     let response = stack.get("private.test", "/").await.unwrap();
     assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
     assert_eq!(stack.origin.connections(), 0);
-    assert_eq!(stack.access_line(502).await["error"], "origin_forbidden");
+    assert_eq!(stack.access_line(502).await["error"], "ssrf_blocked");
     // A name that resolves to loopback is refused just so.
     let port = stack.origin.url().rsplit(':').next().unwrap().to_owned();
     stack.gate.set("named.test", Reply::origin(&format!("http://localhost:{port}")));

@@ -31,6 +31,8 @@ mod keeps_caddys_storage;
 #[cfg(test)]
 mod proxies_requests;
 #[cfg(test)]
+mod reaches_no_inside_address;
+#[cfg(test)]
 mod reads_hellos;
 #[cfg(test)]
 mod redirects_plain_text;

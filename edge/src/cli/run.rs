@@ -128,7 +128,8 @@ async fn start(path: &Path, config: EdgeConfig, sockets: Vec<Listening>) -> Resu
     };
     let registry = Registry::new();
     registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-    let maker = PolicyMaker { file: path.to_owned() };
+    let own = sockets.iter().filter_map(|listening| listening.socket.local_addr().ok()).collect();
+    let maker = PolicyMaker { file: path.to_owned(), own };
     Edge::start(config, maker, sockets, log, Arc::new(SystemClock), registry).await
 }
 

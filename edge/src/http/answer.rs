@@ -23,6 +23,8 @@ pub enum Fault {
     HeadTooLarge,
     /// Something broke inside the edge.
     Internal,
+    /// The request has come through this edge before (RFC 8586 section 2).
+    LoopDetected,
     /// The edge opens no tunnels for visitors (RFC 9110 section 9.3.6).
     MethodNotAllowed,
     /// The request is for another name than its connection (RFC 9110 section 15.5.20).
@@ -54,6 +56,7 @@ impl Fault {
             Self::HeadTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::LoopDetected => StatusCode::LOOP_DETECTED,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Gone | Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::NoOrigin => StatusCode::NOT_FOUND,
@@ -76,11 +79,12 @@ impl Fault {
             Self::HeadTimeout => "head_timeout",
             Self::HeadTooLarge => "head_too_large",
             Self::Internal => "internal",
+            Self::LoopDetected => "loop_detected",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Misdirected => "misdirected",
             Self::NoOrigin => "no_origin",
             Self::OriginBroken => "origin_broken",
-            Self::OriginForbidden => "origin_forbidden",
+            Self::OriginForbidden => "ssrf_blocked",
             Self::OriginNotTrusted => "origin_not_trusted",
             Self::OriginSlow => "origin_slow",
             Self::OriginUnknown => "origin_unknown",
@@ -102,6 +106,7 @@ impl Fault {
             StatusCode::EXPECTATION_FAILED => "expectation_failed",
             StatusCode::HTTP_VERSION_NOT_SUPPORTED => "version_not_supported",
             StatusCode::BAD_GATEWAY => "bad_gateway",
+            StatusCode::LOOP_DETECTED => "loop_detected",
             StatusCode::GATEWAY_TIMEOUT => "gateway_timeout",
             _ => "internal_error",
         }
@@ -119,6 +124,7 @@ impl Fault {
             StatusCode::URI_TOO_LONG => "The request's target is too long.",
             StatusCode::EXPECTATION_FAILED => "The request expects something that is not offered here.",
             StatusCode::HTTP_VERSION_NOT_SUPPORTED => "The request's version of HTTP is not spoken here.",
+            StatusCode::LOOP_DETECTED => "The site behind this address leads back to itself.",
             StatusCode::BAD_GATEWAY => {
                 "The site behind this address is not answering properly. Please try again later."
             }
@@ -130,7 +136,7 @@ impl Fault {
     }
 
     /// Every fault, for metrics that exist from the start.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::BadHost,
         Self::BadRequest,
         Self::ExpectationFailed,
@@ -138,6 +144,7 @@ impl Fault {
         Self::HeadTimeout,
         Self::HeadTooLarge,
         Self::Internal,
+        Self::LoopDetected,
         Self::MethodNotAllowed,
         Self::Misdirected,
         Self::NoOrigin,

@@ -150,7 +150,7 @@ fn starts_like(name: &str, prefix: &str) -> bool {
     name.len() >= prefix.len() && dashed.zip(prefix.bytes()).all(|(a, b)| a == b)
 }
 
-fn joined(fields: &HeaderMap, name: &HeaderName, last: &HeaderValue) -> HeaderValue {
+pub(super) fn joined(fields: &HeaderMap, name: &HeaderName, last: &HeaderValue) -> HeaderValue {
     let mut bytes = Vec::new();
     for value in fields.get_all(name).iter().chain([last]) {
         if !bytes.is_empty() {

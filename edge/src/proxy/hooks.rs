@@ -80,6 +80,9 @@ impl Hooks {
         {
             return Route::Fault(fault);
         }
+        if visit.policy.loops.is_on(&head.headers) {
+            return Route::Fault(Fault::LoopDetected);
+        }
         let admission = match host::match_host(head::authority(head), &visit.name) {
             HostMatch::Same => match visit.standing.find(&visit.policy.gate).await {
                 Ok(admission) => admission,
@@ -213,6 +216,7 @@ impl ProxyHttp for Hooks {
             false => OriginHost::Replace(target.authority.clone()),
         };
         visit.forwarding.apply(request, &host, &to);
+        visit.policy.loops.put_on(request);
         Ok(())
     }
 

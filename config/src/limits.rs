@@ -147,6 +147,8 @@ limits! {
     drain_wait: Duration = secs(2), ms(0) => mins(1);
     /// In an upgrade, how long either process waits for the other; without a successor the old one serves on.
     upgrade_wait: Duration = secs(60), secs(0) => days(1);
+    /// How long no worker thread may turn; then the process says what it knows and aborts, for its supervisor to start another.
+    watchdog: Duration = secs(10), secs(5) => mins(60);
     /// Access log lines waiting to be written; beyond it lines are dropped and counted, never a request delayed.
     access_log_queue: usize = 8192, 1 => 1_048_576;
     /// Worker threads; 0 means one per core.

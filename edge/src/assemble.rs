@@ -28,12 +28,15 @@ use crate::{
     serve::Deps,
     tick::tick,
     upgrade::{Kind, Listening},
+    watchdog::Pulse,
 };
 
 /// Admin connections open at once: health checks, scrapers and a person or two.
 const ADMIN_CONNECTIONS: usize = 64;
 /// How long the access log's last lines and the gate's last answers may take to reach the disk.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long what is ended at the end of the grace period may take to end in order.
+const END_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why the edge could not start. Nothing was bound, ordered or written that has to be undone.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +79,8 @@ pub struct Edge {
     deps: Arc<Deps>,
     policy: Arc<ArcSwap<Policy>>,
     reloader: Reloader,
+    /// Beats as long as the runtime turns.
+    pulse: Pulse,
     /// Ends accepting.
     accepting: CancellationToken,
     /// Ends everything that works behind the visitors.
@@ -118,6 +123,7 @@ impl Edge {
             deps,
             policy,
             reloader,
+            pulse: Pulse::default(),
             accepting: CancellationToken::new(),
             working: CancellationToken::new(),
             visitors: TaskTracker::new(),
@@ -137,6 +143,11 @@ impl Edge {
     /// The reloader, for the HUP signal.
     pub fn reloader(&self) -> &Reloader {
         &self.reloader
+    }
+
+    /// What a watchdog looks at.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Copies of the listening sockets, to be handed to a new process.
@@ -160,6 +171,9 @@ impl Edge {
         self.visitors.close();
         if tokio::time::timeout(grace, self.visitors.wait()).await.is_err() {
             tracing::warn!(connections = self.visitors.len(), "connections were cut at the end of the grace period");
+            self.deps.proxy.end();
+            // Whoever does not take the end is cut with the process.
+            let _ = tokio::time::timeout(END_TIMEOUT, self.visitors.wait()).await;
         }
         self.working.cancel();
         self.workers.close();
@@ -175,7 +189,11 @@ impl Edge {
     fn work(&self, line: Option<Line>) {
         let (certificates, working) = (self.deps.certificates.clone(), self.working.clone());
         self.workers.spawn(async move { certificates.run(working).await });
-        self.workers.spawn(tick(self.working.clone()));
+        let (pulse, proxy, policy) = (self.pulse.clone(), self.deps.proxy.clone(), self.policy.clone());
+        self.workers.spawn(tick(self.working.clone(), move || {
+            pulse.beat();
+            proxy.names_changed(policy.load().gate.version());
+        }));
         if let Some(line) = line {
             line.start(self.deps.certificates.clone(), self.policy.clone(), &self.workers, &self.working);
         }

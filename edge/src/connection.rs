@@ -7,7 +7,7 @@ use std::{
     net::SocketAddr,
     os::fd::AsRawFd,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll, Waker},
 };
 
@@ -61,6 +61,8 @@ pub struct Visit {
     pub(crate) turns: Turns,
     /// What an HTTP/1 connection's guard has to know of its exchanges.
     pub baton: Arc<Baton>,
+    /// The name whose tunnel the connection has become; it may be another one that the certificate covers.
+    pub(crate) tunnel: OnceLock<Hostname>,
     tls: Tls,
 }
 
@@ -81,7 +83,15 @@ impl Visit {
         let forwarding = Forwarding::new(from, &name, peer);
         let standing = Standing::new(admission);
         let (turns, baton, facts) = (Turns::default(), Arc::default(), tls_facts(&tls));
-        (Self { from, peer, name, standing, leaf, policy, forwarding, turns, baton, tls: facts }, tls)
+        let tunnel = OnceLock::new();
+        (Self { from, peer, name, standing, leaf, policy, forwarding, turns, baton, tunnel, tls: facts }, tls)
+    }
+
+    /// The connection becomes a tunnel for this name.
+    pub(crate) fn becomes_tunnel(&self, name: &Hostname) {
+        // A connection becomes one at most once.
+        let _ = self.tunnel.set(name.clone());
+        self.baton.tunnel();
     }
 
     /// Whether it came over HTTP/2.
@@ -157,9 +167,10 @@ impl Connection {
         matches!(arrived, Ok(Ok(true)))
     }
 
-    /// Whether its end would cut off a response. HTTP/2 has its own words for that (RFC 9113 section 6.4).
+    /// Whether its end would cut off a response. HTTP/2 has its own words for that (RFC 9113 section 6.4), and so has
+    /// what goes through a tunnel.
     fn is_within_response(&self) -> bool {
-        !self.h2 && self.visit.turns.is_busy()
+        !self.h2 && self.visit.turns.is_busy() && self.visit.tunnel.get().is_none()
     }
 }
 

@@ -245,6 +245,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
         if http1.farewell.is_some() {
             return self.poll_farewell(cx);
         }
+        if http1.baton.is_over() {
+            return Poll::Ready(Ok(()));
+        }
         if let Some(refusal) = http1.baton.refused() {
             return Poll::Ready(Err(refused(refusal)));
         }
@@ -376,6 +379,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
         matches!(&self.protocol, Protocol::Http1(http1) if http1.farewell.is_some())
     }
 
+    /// Nothing more may be written: the last word has been said, or the tunnel was ended.
+    fn is_done(&self) -> bool {
+        matches!(&self.protocol, Protocol::Http1(http1) if http1.farewell.is_some() || http1.baton.is_over())
+    }
+
     fn wrote(&mut self, bytes: usize) {
         match &mut self.protocol {
             Protocol::Http1(http1) => http1.wrote(),
@@ -425,7 +433,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.has_said_farewell() {
+        if self.is_done() {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);

@@ -28,6 +28,7 @@ pub mod issuers;
 pub mod listen;
 pub mod metrics;
 pub mod origin;
+pub mod panics;
 pub mod permit;
 pub mod plain;
 pub mod policy;
@@ -41,5 +42,6 @@ mod tick;
 pub mod tls;
 mod tunnel;
 pub mod upgrade;
+pub mod watchdog;
 
 pub use serve::serve;

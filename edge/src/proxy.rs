@@ -8,6 +8,7 @@ mod fault;
 mod head;
 mod hooks;
 mod log;
+mod tunnels;
 
 use std::{path::Path, sync::Arc};
 
@@ -30,6 +31,7 @@ use crate::{
 
 use drain::Drain;
 pub(crate) use drain::Turns;
+use tunnels::Tunnels;
 
 /// Tries to reach an origin for one request; each goes to the next address.
 pub(crate) const MAX_ATTEMPTS: usize = 3;
@@ -66,6 +68,7 @@ pub struct ProxySettings<'a> {
 pub struct Proxy {
     inner: Arc<HttpProxy<Hooks>>,
     drain: Drain,
+    tunnels: Tunnels,
     /// Never says anything: what HTTP/1 connections listen to.
     quiet: watch::Receiver<bool>,
     metrics: Metrics,
@@ -89,7 +92,8 @@ impl Proxy {
         let mut options = HttpServerOptions::default();
         options.h2_idle_timeout = Some(settings.keepalive_timeout);
         inner.server_options = Some(options);
-        Self { inner: Arc::new(inner), drain, quiet: watch::channel(false).1, metrics }
+        let tunnels = Tunnels::new(drain.clone());
+        Self { inner: Arc::new(inner), drain, tunnels, quiet: watch::channel(false).1, metrics }
     }
 
     /// Serves a connection's requests until it closes.
@@ -108,7 +112,7 @@ impl Proxy {
             };
             self.drain.serve_h2(self.inner.process_new(connection, &stopping), turns, wait, go_away).await;
         } else {
-            self.drain.serve_h1(self.serve_h1(connection), turns, wait).await;
+            self.drain.serve_h1(self.tunnels.watch(&visit, self.serve_h1(connection)), turns, wait).await;
         }
     }
 
@@ -142,6 +146,16 @@ impl Proxy {
     /// Begins to drain: requests in flight or on the way are served, and then each connection is closed.
     pub fn stop(&self) {
         self.drain.begin();
+    }
+
+    /// Ends what is left of the drain: its time is up.
+    pub fn end(&self) {
+        self.drain.end();
+    }
+
+    /// The gate's count of changes stands at this: tunnels of names that are gone end.
+    pub fn names_changed(&self, version: u64) {
+        self.tunnels.tell(version);
     }
 }
 

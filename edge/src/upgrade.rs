@@ -1,8 +1,9 @@
 //! Handing the listening sockets to a new process, without a moment in which nobody listens.
 //!
 //! The old process (on QUIT) offers its sockets on a Unix socket in the storage folder; the new one (`--upgrade`) takes
-//! them, starts, and says `ready`. Only then does the old one stop accepting. If the new process dies or never becomes
-//! ready, the old one goes on as if nothing had happened.
+//! them, starts, and says `ready`. Only then does the old one say `yours` and stop accepting. If the new process dies or
+//! does not become ready in time, the old one says `mine` and goes on as if nothing had happened; a new process that is
+//! ready too late hears that and ends, so that there are never two.
 
 use std::{
     io::{self, IoSlice, IoSliceMut, Read, Write},
@@ -25,6 +26,9 @@ const MAX_SOCKETS: usize = 64;
 const MAX_DESCRIPTION: usize = 16 * 1024;
 /// What the new process says when it serves.
 const READY: &[u8] = b"ready";
+/// What the old process says then, and what it says when it has waited too long.
+const YOURS: &[u8] = b"yours";
+const MINE: &[u8] = b"mine";
 /// How often the new process looks for the old one, and the old one for the new.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -91,10 +95,17 @@ fn hand_over(mut peer: UnixStream, sockets: &[Listening], wait: Duration) -> io:
         return Err(io::Error::other("too many listening sockets to hand over"));
     }
     rustix::net::sendmsg(&peer, &[IoSlice::new(&description)], &mut control, SendFlags::empty())?;
+    let said = until_ready(&mut peer);
+    // A new process that is gone hears nothing, and need not.
+    let _ = peer.write_all(if said.is_ok() { YOURS } else { MINE });
+    said.map(|()| process.as_raw_nonzero().get())
+}
+
+fn until_ready(peer: &mut UnixStream) -> io::Result<()> {
     let mut word = [0; READY.len()];
     peer.read_exact(&mut word)?;
     match word == READY {
-        true => Ok(process.as_raw_nonzero().get()),
+        true => Ok(()),
         false => Err(io::Error::other("the new process did not say that it is ready")),
     }
 }
@@ -108,14 +119,24 @@ pub struct Taken {
 }
 
 impl Taken {
-    /// Tells the old process to stop accepting.
+    /// Tells the old process to stop accepting. Blocks until it has answered, or is gone.
     ///
     /// # Errors
-    /// When the old process is gone; the sockets are ours either way.
-    pub fn ready(mut self) -> io::Result<()> {
-        self.peer.write_all(READY)
+    /// [`TooLate`] when the old process goes on serving: this one has to end. An old process that is gone is no error.
+    pub fn ready(mut self) -> Result<(), TooLate> {
+        // What it said may be there to be read even if it can hear nothing any more.
+        let _ = self.peer.write_all(READY);
+        let mut said = Vec::new();
+        // An old process of a version without an answer closes, as one does that dies.
+        let _ = self.peer.take(YOURS.len() as u64).read_to_end(&mut said);
+        if said == MINE { Err(TooLate) } else { Ok(()) }
     }
 }
+
+/// The old process has waited for long enough, and serves on.
+#[derive(Debug, thiserror::Error)]
+#[error("the old process has stopped waiting and serves on")]
+pub struct TooLate;
 
 /// Takes the sockets of the running process. Blocks; run it before the runtime starts.
 ///
@@ -206,6 +227,32 @@ mod tests {
         drop(take(folder.path(), Duration::from_secs(20)).unwrap());
         assert!(old.join().unwrap().is_err());
         assert!(!meeting_point(folder.path()).exists());
+    }
+
+    #[test]
+    fn a_new_process_that_is_ready_too_late_gives_way() {
+        let folder = folder();
+        let path = folder.path().to_owned();
+        let old = std::thread::spawn(move || offer(&path, &[listening()], Duration::from_millis(200)));
+        let taken = take(folder.path(), Duration::from_secs(20)).unwrap();
+        assert!(old.join().unwrap().is_err(), "it waits no longer");
+        assert!(matches!(taken.ready(), Err(TooLate)));
+    }
+
+    #[test]
+    fn an_old_process_that_dies_leaves_its_sockets() {
+        let folder = folder();
+        let (path, meeting) = (folder.path().to_owned(), meeting_point(folder.path()));
+        let listener = UnixListener::bind(meeting).unwrap();
+        let old = std::thread::spawn(move || {
+            let (peer, _) = listener.accept().unwrap();
+            let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut control = SendAncillaryBuffer::new(&mut space);
+            rustix::net::sendmsg(&peer, &[IoSlice::new(b"[]")], &mut control, SendFlags::empty()).unwrap();
+        });
+        let taken = take(&path, Duration::from_secs(20)).unwrap();
+        old.join().unwrap();
+        taken.ready().unwrap();
     }
 
     #[test]

@@ -12,4 +12,4 @@ pub use hello::{HelloAnswer, Sni, hello_bytes, send_bytes, send_hello};
 pub(crate) use program::run;
 pub use program::{Curl, Output, SClient};
 pub use raw::{Raw, RawResponse};
-pub use tls::{Refused, TlsClient, Visit};
+pub use tls::{Refused, TlsClient, Visit, WebSocket};

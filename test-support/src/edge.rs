@@ -37,6 +37,22 @@ impl Predecessor {
     }
 }
 
+/// A process that is started to take over and does not. Dropped: killed and awaited.
+#[derive(Debug)]
+pub struct Rival(Daemon);
+
+impl Rival {
+    /// How it ended, if it has.
+    pub fn exited(&self) -> Option<ExitStatus> {
+        self.0.exited()
+    }
+
+    /// SIGKILL, awaited.
+    pub fn kill9(&self) {
+        self.0.kill();
+    }
+}
+
 /// A running edge. Dropped: killed and awaited; a panic in its log fails the test.
 #[derive(Debug)]
 pub struct EdgeProcess {
@@ -90,10 +106,19 @@ impl EdgeProcess {
     }
 
     fn launch_with(&mut self, args: &[&str]) {
+        self.daemon = Some(self.spawn(args));
+    }
+
+    fn spawn(&self, args: &[&str]) -> Daemon {
         let mut command = binary::command(BINARY, |key| key.starts_with("NAMEGATE_EDGE__"));
         command.args(args).arg("--config").arg(self.config_path());
         command.envs(self.options.env.iter().map(|(key, value)| (key.as_str(), value.as_str())));
-        self.daemon = Some(Daemon::spawn(BINARY.name, &mut command, &self.log_path()));
+        Daemon::spawn(BINARY.name, &mut command, &self.log_path())
+    }
+
+    /// `run --upgrade` beside the running process, for one that is not to take over.
+    pub fn rival(&self) -> Rival {
+        Rival(self.spawn(&["run", "--upgrade"]))
     }
 
     /// Waits until `/readyz` says 200.

@@ -52,7 +52,7 @@ pub use control::{Damage, FakeControl};
 pub use control_plane::{ControlOptions, ControlProcess};
 pub use dns::{Dns, DnsServer};
 pub use document::{Block, Document};
-pub use edge::{EdgeOptions, EdgeProcess, Predecessor};
+pub use edge::{EdgeOptions, EdgeProcess, Predecessor, Rival};
 pub use gate::{FakeGate, Reply};
 pub use loopback::Loopback;
 pub use origin::{BadOrigin, Echo, Misbehaviour, Origin};

@@ -1,5 +1,6 @@
 //! What the control plane knows is live at the edge: before the first visitor, on standing connections, without it.
 
+use futures::{SinkExt as _, StreamExt as _};
 use http::StatusCode;
 use serde_json::json;
 use test_support::{ControlProcess, Origin, PebbleOptions, client::http as http_client, wait};
@@ -93,6 +94,23 @@ async fn a_deletion_is_live_on_new_and_standing_connections() {
     assert_eq!(explained["certificate"]["source"], "store", "it has left memory: {explained}");
     let planned = async || (stack.edge.metric("namegate_edge_certificate_planned").await == 0.0).then_some(());
     wait::until("its renewal has left the plan", planned).await;
+}
+
+#[tokio::test]
+async fn a_deletion_ends_the_tunnels_of_its_name_and_no_others() {
+    let stack = Controlled::start().await;
+    let (made, _) = tokio::join!(stack.live(NAME), stack.live("other.customer.com"));
+    let open = async |name: &str| {
+        let visit = stack.client().alpn(&["http/1.1"]).visit(stack.edge.https(), name).await.unwrap();
+        visit.websocket(name, "/ws").await.unwrap()
+    };
+    let (mut gone, mut stays) = tokio::join!(open(NAME), open("other.customer.com"));
+    stack.delete(&made).await;
+    let end = tokio::time::timeout(wait::LIMIT, gone.next()).await.expect("the tunnel ends");
+    // The library says so of an end that close_notify announces; another one is an error of the stream.
+    assert!(matches!(&end, Some(Err(error)) if error.to_string().contains("without closing handshake")), "{end:?}");
+    stays.send("still there?".into()).await.unwrap();
+    assert_eq!(stays.next().await.unwrap().unwrap().into_text().unwrap().as_str(), "still there?");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The driver: an edge with everything around it, so that a test reads as a script.
 
 pub(crate) mod controlled;
+pub(crate) mod load;
 
 use bytes::Bytes;
 use http::Response;

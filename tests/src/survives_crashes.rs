@@ -110,3 +110,47 @@ async fn a_deleted_name_is_refused_once_its_answer_has_run_out() {
     test_support::wait::until("the name is refused", async || stack.get("gone.test", "/").await.is_err().then_some(()))
         .await;
 }
+
+mod alone {
+    use std::time::{Duration, Instant};
+
+    use test_support::wait;
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn killed_under_load_it_serves_again_within_a_second_and_orders_nothing() {
+        const NAMES: [&str; 3] = ["a.test", "b.test", "c.test"];
+        let mut stack = Issuing::start().await;
+        for name in NAMES {
+            assert_eq!(stack.get(name, "/").await.unwrap().status(), StatusCode::OK);
+        }
+        let (client, https) = (stack.client(), stack.edge.https());
+        let mut visitors = JoinSet::new();
+        for name in NAMES {
+            let client = client.clone();
+            visitors.spawn(async move {
+                loop {
+                    // What is in flight at a kill is lost; that nothing else is, is not for these to say.
+                    if client.get(https, name, "/").await.is_err() {
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
+                }
+            });
+        }
+        let before = stack.origin.requests();
+        wait::until("there is load", async || (stack.origin.requests() > before + 100).then_some(())).await;
+        stack.edge.kill9();
+        let killed = Instant::now();
+        stack.edge.launch();
+        wait::until("it serves again", async || client.get(https, "b.test", "/").await.ok()).await;
+        let took = killed.elapsed();
+        assert!(took <= Duration::from_secs(1), "{took:?}");
+        visitors.shutdown().await;
+        for name in NAMES {
+            assert_eq!(stack.get(name, "/").await.unwrap().status(), StatusCode::OK);
+        }
+        assert_eq!(stack.proxy.accepted(Kind::NewOrder), NAMES.len());
+    }
+}

@@ -7,13 +7,15 @@ use config::{AccessLog as LogChoice, EdgeConfig};
 use edge::{
     access_log::AccessLog,
     assemble::{self, Edge, StartError},
+    panics,
     reload::PolicyMaker,
     upgrade::{self, Listening, Taken},
+    watchdog::{Supervised, Watchdog},
 };
 use prometheus::Registry;
 use sd_notify::NotifyState;
 use tokio::{
-    runtime::{Builder, Runtime},
+    runtime::{Builder, Handle, Runtime},
     signal::unix::{Signal, SignalKind, signal},
 };
 
@@ -74,12 +76,15 @@ async fn serve(
     let mut signals = Signals::new()?;
     let storage = config.storage.path.clone();
     let (grace, upgrade_wait) = (config.limits.graceful_stop, config.limits.upgrade_wait);
+    let watchdog = config.limits.watchdog;
     let edge = start(path, config, sockets).await?;
+    let _watchdog = Watchdog::start(edge.pulse(), watchdog, Supervised::new(Handle::current()))?;
     announce(&edge);
     if let Some(taken) = taken
-        && let Err(error) = taken.ready()
+        && let Err(too_late) = tokio::task::spawn_blocking(|| taken.ready()).await?
     {
-        tracing::warn!(%error, "the old process is gone; its sockets are ours");
+        edge.stop(grace).await;
+        return Err(too_late.into());
     }
     notify(&[NotifyState::Ready]);
     loop {
@@ -128,6 +133,7 @@ async fn start(path: &Path, config: EdgeConfig, sockets: Vec<Listening>) -> Resu
     };
     let registry = Registry::new();
     registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+    panics::count(&registry)?;
     let own = sockets.iter().filter_map(|listening| listening.socket.local_addr().ok()).collect();
     let maker = PolicyMaker { file: path.to_owned(), own };
     Edge::start(config, maker, sockets, log, Arc::new(SystemClock), registry).await

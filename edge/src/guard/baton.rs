@@ -14,6 +14,7 @@ use crate::http1::Refusal;
 const VISITOR: u8 = 0;
 const EDGE: u8 = 1;
 const TUNNEL: u8 = 2;
+const OVER: u8 = 3;
 
 /// Shared by the guard of a connection and the proxy of its requests.
 #[derive(Debug, Default)]
@@ -32,7 +33,7 @@ impl Baton {
 
     /// The exchange is over: the next request may pass.
     pub fn answered(&self) {
-        if self.state.load(Ordering::Acquire) != TUNNEL {
+        if self.state.load(Ordering::Acquire) < TUNNEL {
             self.state.store(VISITOR, Ordering::Release);
             self.wake();
         }
@@ -49,8 +50,20 @@ impl Baton {
         self.state.load(Ordering::Acquire) == EDGE
     }
 
-    pub(super) fn is_tunnel(&self) -> bool {
+    /// Whether it is a tunnel that goes on.
+    pub fn is_tunnel(&self) -> bool {
         self.state.load(Ordering::Acquire) == TUNNEL
+    }
+
+    /// Ends a tunnel: from now on there is nothing to read and nothing can be written. To be called on the connection's
+    /// task, which has to be polled after it.
+    pub fn end_tunnel(&self) {
+        self.state.store(OVER, Ordering::Release);
+    }
+
+    /// Whether this was a tunnel that has been ended from here.
+    pub fn is_over(&self) -> bool {
+        self.state.load(Ordering::Acquire) == OVER
     }
 
     /// Wakes this task when the turn changes.

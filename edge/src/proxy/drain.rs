@@ -3,8 +3,9 @@
 //! A visitor cannot know that the process is about to end: its request may be on the way when the drain begins. So no
 //! connection is closed under it. HTTP/1: the next response says `Connection: close`, and a connection that brings no
 //! request within `limits.drain_wait` is closed. HTTP/2: GOAWAY, which tells the visitor what was not served; one whose
-//! first request is still to come gets that wait first. Every end is announced by close_notify (see
-//! [`crate::connection`]).
+//! first request is still to come gets that wait first. What is left when the time for all this is up is ended: tunnels
+//! and HTTP/2 connections in order, answers in the middle by closing. Every end but that of half an answer is announced
+//! by close_notify (see [`crate::connection`]).
 
 use std::{
     future::{Future, poll_fn},
@@ -19,24 +20,39 @@ use std::{
 
 use tokio::sync::watch;
 
+/// How far the process is on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Serving,
+    Draining,
+    /// The time is up.
+    Ending,
+}
+
 /// Whether the process drains. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Drain {
     /// What a request looks at.
     on: Arc<AtomicBool>,
     /// What wakes connections that have nothing to do.
-    wake: Arc<watch::Sender<bool>>,
+    wake: Arc<watch::Sender<Phase>>,
 }
 
 impl Drain {
     pub(super) fn new() -> Self {
-        Self { on: Arc::new(AtomicBool::new(false)), wake: Arc::new(watch::Sender::new(false)) }
+        Self { on: Arc::new(AtomicBool::new(false)), wake: Arc::new(watch::Sender::new(Phase::Serving)) }
     }
 
     /// Begins.
     pub(super) fn begin(&self) {
         self.on.store(true, Ordering::Release);
-        self.wake.send_replace(true);
+        self.wake.send_replace(Phase::Draining);
+    }
+
+    /// Ends what is left.
+    pub(super) fn end(&self) {
+        self.on.store(true, Ordering::Release);
+        self.wake.send_replace(Phase::Ending);
     }
 
     /// Whether it has begun.
@@ -45,8 +61,17 @@ impl Drain {
     }
 
     async fn begun(&self) {
-        // The sender is in `self`, so the wait ends only with a drain.
-        let _ = self.wake.subscribe().wait_for(|on| *on).await;
+        self.reached(Phase::Draining).await;
+    }
+
+    /// Waits until the time is up.
+    pub(super) async fn ended(&self) {
+        self.reached(Phase::Ending).await;
+    }
+
+    async fn reached(&self, phase: Phase) {
+        // The sender is in `self`, so the wait ends only with the phase.
+        let _ = self.wake.subscribe().wait_for(|now| *now >= phase).await;
     }
 
     /// Serves an HTTP/1 connection; `None` when it was given up because the process drains and no request came.
@@ -59,20 +84,28 @@ impl Drain {
             biased;
             served = serving => Some(served),
             () = turns.stay_idle(wait) => None,
+            () = self.given_up() => None,
         }
     }
 
-    /// Serves an HTTP/2 connection; `go_away` is called once, when no further requests are to come.
+    /// Waits until the time is up, and then for those that end in order.
+    async fn given_up(&self) {
+        self.ended().await;
+        tokio::time::sleep(ENDING).await;
+    }
+
+    /// Serves an HTTP/2 connection; `go_away` is called once, when no further requests are to come. `None` when the time
+    /// was up first.
     pub(super) async fn serve_h2<F: Future>(
         &self,
         serving: F,
         turns: &Turns,
         wait: Duration,
         go_away: impl FnOnce(),
-    ) -> F::Output {
+    ) -> Option<F::Output> {
         let mut serving = pin!(serving);
         if let Some(served) = self.before(serving.as_mut()).await {
-            return served;
+            return Some(served);
         }
         let first = async {
             if turns.none_yet() {
@@ -81,10 +114,15 @@ impl Drain {
         };
         tokio::select! {
             biased;
-            served = serving.as_mut() => return served,
+            served = serving.as_mut() => return Some(served),
             () = first => go_away(),
         }
-        serving.await
+        tokio::select! {
+            biased;
+            served = serving => Some(served),
+            // Visitors have had their GOAWAY.
+            () = self.ended() => None,
+        }
     }
 
     /// What `serving` comes to; `None` when a drain begins first.
@@ -140,6 +178,8 @@ impl Turns {
     }
 }
 
+/// How long a tunnel may take to end in order once the time is up.
+const ENDING: Duration = Duration::from_millis(500);
 /// Between two looks at a busy connection when the configured wait is none.
 const SHORTEST_WAIT: Duration = Duration::from_millis(10);
 
@@ -213,7 +253,24 @@ mod tests {
             let (away, gone) = tokio::sync::oneshot::channel();
             let begun = tokio::time::Instant::now();
             let served = drain.serve_h2(gone, &turns, WAIT, || away.send(begun.elapsed()).unwrap()).await;
-            assert_eq!(served.unwrap(), after);
+            assert_eq!(served.unwrap().unwrap(), after);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_the_time_is_up_nothing_is_waited_for() {
+        let drain = Drain::new();
+        let turns = Turns::default();
+        turns.next();
+        let begun = tokio::time::Instant::now();
+        let end = async {
+            drain.begin();
+            tokio::time::sleep(WAIT * 20).await;
+            drain.end();
+        };
+        let h1 = drain.serve_h1(pending::<()>(), &turns, WAIT);
+        let h2 = drain.serve_h2(pending::<()>(), &turns, WAIT, || {});
+        let (h1, h2, ()) = tokio::join!(h1, h2, end);
+        assert_eq!((h1, h2, begun.elapsed()), (None, None, WAIT * 20 + ENDING));
     }
 }

@@ -275,7 +275,7 @@ impl ProxyHttp for Hooks {
                 return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
             }
             if let Some(visit) = &ctx.visit {
-                visit.baton.tunnel();
+                visit.becomes_tunnel(ctx.site.as_ref().map_or(&visit.name, |site| &site.hostname));
             }
         }
         Ok(())

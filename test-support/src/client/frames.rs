@@ -233,6 +233,12 @@ impl Frames {
         Some(std::mem::replace(&mut self.came, rest))
     }
 
+    /// Reads to the end of the connection; whether it was announced by close_notify.
+    pub async fn ends_in_order(&mut self) -> bool {
+        let read = timeout(LIMIT, self.stream.read_to_end(&mut self.came)).await;
+        read.expect("the peer must close within a minute").is_ok()
+    }
+
     /// How the connection, or this stream, ends or is answered.
     pub async fn outcome(&mut self, stream: u32) -> Ended {
         while let Some(frame) = self.next().await {

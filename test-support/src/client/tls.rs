@@ -210,6 +210,9 @@ impl TlsClient {
     }
 }
 
+/// A WebSocket over TLS: a stream and a sink of messages.
+pub type WebSocket = tokio_tungstenite::WebSocketStream<TlsStream<TcpStream>>;
+
 impl Visit {
     /// The leaf certificate.
     pub fn leaf(&self) -> &CertificateDer<'static> {
@@ -233,7 +236,7 @@ impl Visit {
         self,
         authority: &str,
         path: &str,
-    ) -> Result<tokio_tungstenite::WebSocketStream<TlsStream<TcpStream>>, tokio_tungstenite::tungstenite::Error> {
+    ) -> Result<WebSocket, tokio_tungstenite::tungstenite::Error> {
         let url = format!("wss://{authority}{path}");
         let (socket, _) = tokio_tungstenite::client_async(url, self.stream).await?;
         Ok(socket)

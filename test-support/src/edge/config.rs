@@ -18,6 +18,7 @@ hello_timeout = "60s"
 handshake_timeout = "60s"
 certificate_wait = "60s"
 connect_timeout = "30s"
+watchdog = "10m"
 "#;
 
 /// How an [`EdgeProcess`](super::EdgeProcess) is configured. What is not given is left to the edge's defaults.

@@ -88,7 +88,8 @@ async fn a_panic_in_a_request_ends_it_alone_and_is_counted() {
     let sockets = assemble::bind(&config, Vec::new()).unwrap();
     let lines = Lines::default();
     let log = AccessLog::to(lines.clone(), 64);
-    let edge = Edge::start(config, PolicyMaker { file }, sockets, log, clock.clone(), registry.clone()).await.unwrap();
+    let maker = PolicyMaker { file, own: Arc::default() };
+    let edge = Edge::start(config, maker, sockets, log, clock.clone(), registry.clone()).await.unwrap();
     let (_, https) = *edge.addresses().iter().find(|(kind, _)| *kind == Kind::Https).unwrap();
     let root = std::fs::read_to_string(storage.join("pki/namegate/root.crt")).unwrap();
     let open = async |alpn: &str| -> Http {

@@ -171,7 +171,7 @@ async fn what_is_open_at_the_end_of_a_drain_ends_in_order() {
 }
 
 /// The old process serves, whatever became of the one that was to follow it.
-async fn serves_on(stack: &mut Proxying, name: &str) {
+async fn serves_on(stack: &Proxying, name: &str) {
     stack.edge.logs("no new process took over").await;
     assert_eq!(stack.get(name, "/").await.unwrap().status(), StatusCode::OK);
 }
@@ -193,7 +193,7 @@ async fn a_new_process_that_ends_while_it_starts_leaves_the_old_one_serving() {
     stack.edge.signal("QUIT");
     let rival = stack.edge.rival();
     assert!(!ended(&rival).await.success());
-    serves_on(&mut stack, "still.test").await;
+    serves_on(&stack, "still.test").await;
     assert!(stack.edge.terminate().await.success());
 }
 
@@ -209,7 +209,7 @@ async fn a_new_process_that_hangs_while_it_starts_leaves_the_old_one_serving() {
         assert!(std::process::Command::new("mkfifo").arg(&root).status().unwrap().success());
         stack.edge.signal("QUIT");
         let rival = stack.edge.rival();
-        serves_on(&mut stack, "still.test").await;
+        serves_on(&stack, "still.test").await;
         assert!(rival.exited().is_none());
         match late {
             // It is ready after all, when nobody waits for it any more: there are never two.

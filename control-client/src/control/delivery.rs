@@ -9,6 +9,7 @@ use std::{
     io,
     pin::pin,
     sync::Arc,
+    time::Duration,
 };
 
 use clock::SharedClock;
@@ -30,6 +31,8 @@ use crate::sampler::Sampler;
 
 /// Reports that may wait for the disk: seconds of issuance at its fastest.
 const QUEUE: usize = 1024;
+/// How often the disk is looked at for what another process has left there.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Takes reports. Cheap to clone.
 #[derive(Clone)]
@@ -145,7 +148,11 @@ impl Desk {
         loop {
             match self.spooling(Spool::oldest).await {
                 Ok(Some(taken)) => self.send_segment(taken, &mut backoff).await,
-                Ok(None) => self.more.notified().await,
+                Ok(None) => tokio::select! {
+                    () = self.more.notified() => {}
+                    // An old process that hands over writes until it ends, and nobody says so.
+                    () = self.clock.sleep_until(self.clock.now() + LOOK_AGAIN) => {}
+                },
                 Err(error) => {
                     self.lost("disk", 0, &error);
                     self.clock.sleep_until(self.clock.now() + backoff.failed()).await;
@@ -161,6 +168,8 @@ impl Desk {
         }
         if let Err(error) = self.spooling(Spool::done).await {
             self.lost("disk", 0, &error);
+            // It is found and sent again, which is not to be an endless loop.
+            self.clock.sleep_until(self.clock.now() + backoff.failed()).await;
         }
     }
 

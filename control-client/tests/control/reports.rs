@@ -94,3 +94,20 @@ async fn above_the_limit_reports_are_dropped_and_counted() {
     edge.until_metric("reports_dropped_total{reason=\"limit\"}", 15).await;
     assert_eq!(edge.metric("reports_queued"), 10);
 }
+
+#[tokio::test]
+async fn what_the_old_process_reports_until_its_end_is_sent_by_the_new_one() {
+    let mut world = World::new().await;
+    world.control.stop().await;
+    let old = world.start();
+    old.reporter.report(report(0));
+    until_queued(&old, 1).await;
+    let new = world.start();
+    (1..5).for_each(|number| old.reporter.report(report(number)));
+    new.reporter.report(report(5));
+    until_queued(&old, 5).await;
+    old.stop().await;
+    world.control.resume().await;
+    until_taken(&world.control, 6).await;
+    wait::until("none is left", || std::future::ready((new.metric("reports_queued") == 0).then_some(()))).await;
+}

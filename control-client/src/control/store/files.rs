@@ -17,6 +17,11 @@ pub(in crate::control) fn open_end(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
 
+/// Makes a file that is not there yet, open for more at its end.
+pub(in crate::control) fn create_end(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)
+}
+
 /// Puts what `write` writes in place of a file. A reader, and a start after a power cut, sees the old one or the new.
 pub(in crate::control) fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     // Two processes share the folder while an upgrade hands over.

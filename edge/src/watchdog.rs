@@ -65,7 +65,9 @@ impl Watchdog {
     pub fn start(pulse: Pulse, limit: Duration, master: impl Master) -> io::Result<Self> {
         let off = Arc::new((Mutex::new(false), Condvar::new()));
         let called = Arc::clone(&off);
-        let watch = move || watch(&called, &pulse, limit / LOOKS, master);
+        // A beat between here and the thread's first look is one.
+        let seen = pulse.beats();
+        let watch = move || watch(&called, &pulse, seen, limit / LOOKS, master);
         let thread = std::thread::Builder::new().name("watchdog".to_owned()).spawn(watch)?;
         Ok(Self { off, thread: Some(thread) })
     }
@@ -80,8 +82,8 @@ impl Drop for Watchdog {
     }
 }
 
-fn watch(off: &(Mutex<bool>, Condvar), pulse: &Pulse, look: Duration, mut master: impl Master) {
-    let (mut seen, mut silent) = (pulse.beats(), 0);
+fn watch(off: &(Mutex<bool>, Condvar), pulse: &Pulse, mut seen: u64, look: Duration, mut master: impl Master) {
+    let mut silent = 0;
     while !called_off(off, look) {
         let beats = pulse.beats();
         silent = if beats == seen { silent + 1 } else { 0 };

@@ -17,8 +17,10 @@ dev: ## the whole product in this terminal: control plane, edge, demo SaaS, loca
 
 test: tools ## all tests
 	@$(CARGO) build --workspace --bins --tests
+	@rm -rf $(TARGET)/tmp/providers
 	@NAMEGATE_EDGE_BIN=$(TARGET)/debug/namegate-edge NAMEGATE_CONTROL_BIN=$(TARGET)/debug/namegate-control \
-		$(CARGO) nextest run --workspace $(TESTS)
+		$(CARGO) nextest run --workspace $(TESTS); \
+		status=$$?; scripts/provider-table.sh $(TARGET)/tmp/providers; exit $$status
 
 check: ## format, lints, documentation
 	@scripts/tools.sh build

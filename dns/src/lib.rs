@@ -20,6 +20,7 @@ mod limits;
 pub mod merge;
 mod metrics;
 mod name;
+pub mod provider;
 mod reply;
 mod resolvers;
 mod server;

@@ -1,0 +1,61 @@
+//! One suite for every adapter, against a server that behaves like its provider.
+//!
+//! [`zone`] is the zone that all of them keep: it refuses what real ones refuse. A shim in [`shims`] puts a provider's
+//! wire shape around it; [`server`] adds what goes wrong on the way. Each case is a sentence in [`cases`]; all adapters
+//! run all of them, and the table of who passed which is written for `make test` to print.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "clippy knows only functions marked as tests; their fixtures are tests too"
+)]
+
+mod bench;
+mod cases;
+mod server;
+mod shim;
+mod shims;
+mod table;
+mod zone;
+
+/// A test for each adapter: a process of its own under nextest.
+macro_rules! adapters {
+    ($($name:ident),* $(,)?) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                table::run(shims::$name::shim()).await;
+            }
+        )*
+
+        #[test]
+        fn every_provider_of_the_catalogue_has_its_row() {
+            let mut known: Vec<_> = dns::provider::catalogue().map(|facts| facts.key).collect();
+            let mut tested = vec![$(stringify!($name)),*];
+            known.sort_unstable();
+            tested.sort_unstable();
+            assert_eq!(known, tested);
+        }
+    };
+}
+
+adapters!(
+    azuredns,
+    cloudflare,
+    desec,
+    digitalocean,
+    dnsimple,
+    gandi,
+    gcpdns,
+    godaddy,
+    hetzner,
+    ionos,
+    linode,
+    namecheap,
+    namecom,
+    netlify,
+    porkbun,
+    route53,
+    vercel,
+    vultr
+);

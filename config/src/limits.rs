@@ -151,6 +151,8 @@ limits! {
     watchdog: Duration = secs(10), secs(5) => mins(60);
     /// Access log lines waiting to be written; beyond it lines are dropped and counted, never a request delayed.
     access_log_queue: usize = 8192, 1 => 1_048_576;
+    /// Lines that one place in the program may log within 10 seconds; further ones are counted, and the count is told.
+    log_burst: usize = 20, 1 => 1_000_000;
     /// Worker threads; 0 means one per core.
     threads: usize = 0, 0 => 1024;
 }

@@ -133,6 +133,11 @@ impl Process {
         &self.state.core
     }
 
+    /// Its metrics.
+    pub fn registry(&self) -> &Registry {
+        &self.state.registry
+    }
+
     /// Cancelled when the process is to end.
     pub fn stopping(&self) -> CancellationToken {
         self.state.stopping.clone()

@@ -148,7 +148,7 @@ async fn serve_one(accepted: Accepted, policy: Arc<Policy>, deps: Arc<Deps>) {
     let result = serve(accepted, policy, &deps).await;
     deps.metrics.ended(&result);
     if let Err(error) = &result {
-        // Strangers decide how often this happens: counted always, told only when asked for.
-        tracing::debug!(client = %from, reason = error.code(), error = %telemetry::chain(error), "not served");
+        // Strangers decide how often this happens: counted always, told as often as the log bears (`limits.log_burst`).
+        tracing::info!(client = %from, reason = error.code(), error = %telemetry::chain(error), "not served");
     }
 }

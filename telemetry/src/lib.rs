@@ -1,11 +1,48 @@
 //! Log set-up and the one way errors are printed.
 //!
-//! Diagnostics go to standard error, as text on a terminal and as JSON lines elsewhere. This crate never sees requests:
-//! the access log is the edge's own.
+//! Diagnostics go to standard error, as text on a terminal and as JSON lines elsewhere. Writing one never waits and never
+//! fails ([`Lines`]), and no place in the program can flood the log. This crate never sees requests: the access log is
+//! the edge's own.
 
-use std::{error::Error, fmt, io::IsTerminal};
+mod crash;
+mod flood;
+mod lines;
+mod metrics;
 
-use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+use std::{
+    error::Error,
+    fmt,
+    io::{self, IsTerminal},
+    sync::OnceLock,
+    time::Duration,
+};
+
+use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt, util::SubscriberInitExt};
+
+use flood::Flood;
+
+pub use crash::keep_secrets;
+pub use lines::{Lines, Lost, unbuffered};
+pub use metrics::LostLines;
+
+/// Lines of diagnostics that wait for standard error; beyond it they are dropped and counted.
+const QUEUE: usize = 8192;
+/// How long the end of a process waits for its last lines to be taken.
+const FLUSH: Duration = Duration::from_secs(1);
+/// Lines that one place may write within ten seconds unless the configuration says otherwise: two a second tell what
+/// goes on, and a flood for a whole day stays within 50 MB a place.
+pub const USUAL_BURST: usize = 20;
+
+/// Where panics are told as well.
+static DIAGNOSTICS: OnceLock<Lines> = OnceLock::new();
+
+/// The diagnostics of this process. Dropped: what is queued is written, within a second.
+#[derive(Debug)]
+#[must_use = "its end writes the last lines"]
+pub struct Diagnostics {
+    lines: Lines,
+    flood: Flood,
+}
 
 /// The log could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -23,24 +60,57 @@ pub enum LogError {
     /// A logger is already set in this process.
     #[error("the logger was already set up")]
     Twice(#[source] tracing_subscriber::util::TryInitError),
+    /// The system gives no thread or no descriptor for it.
+    #[error("the logger cannot be started")]
+    Start(#[from] io::Error),
 }
 
-/// Starts logging at `level` (`error` … `trace`, or a filter); `RUST_LOG` wins over it.
+/// Starts logging at `level` (`error` … `trace`, or a filter); `RUST_LOG` wins over it. One place in the program writes
+/// at most `burst` lines within ten seconds; how many it left out is told then.
 ///
 /// # Errors
-/// [`LogError`] when the filter does not parse or a logger stands already.
-pub fn init(level: &str) -> Result<(), LogError> {
+/// [`LogError`] when the filter does not parse, a logger stands already, or no thread can be started.
+pub fn init(level: &str, burst: usize) -> Result<Diagnostics, LogError> {
     let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| level.to_owned());
     let filter = EnvFilter::try_new(&filter).map_err(|source| LogError::Level { level: filter, source })?;
-    let registry = tracing_subscriber::registry().with(filter);
-    let result = match std::io::stderr().is_terminal() {
-        true => registry.with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr)).try_init(),
+    let lines = Lines::to(unbuffered(&io::stderr())?, QUEUE, "log")?;
+    let flood = Flood::new(u64::try_from(burst).unwrap_or(u64::MAX));
+    // The library tells of its own failures on standard error, and panics when that fails too.
+    let layer = tracing_subscriber::fmt::layer().log_internal_errors(false);
+    let (writer, registry) = (lines.clone(), tracing_subscriber::registry().with(filter));
+    let result = match io::stderr().is_terminal() {
+        true => registry.with(layer.with_writer(writer).with_filter(flood.clone())).try_init(),
         false => {
-            let layer = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(std::io::stderr);
-            registry.with(layer).try_init()
+            let layer = layer.json().flatten_event(true).with_writer(writer);
+            registry.with(layer.with_filter(flood.clone())).try_init()
         }
     };
-    result.map_err(LogError::Twice)
+    result.map_err(LogError::Twice)?;
+    // Only one logger can have been set, so this is the first.
+    let _ = DIAGNOSTICS.set(lines.clone());
+    let turning = flood.clone();
+    std::thread::Builder::new().name("log-window".to_owned()).spawn(move || {
+        loop {
+            std::thread::park_timeout(flood::WINDOW);
+            turning.turn();
+        }
+    })?;
+    Ok(Diagnostics { lines, flood })
+}
+
+impl Drop for Diagnostics {
+    fn drop(&mut self) {
+        self.flood.turn();
+        self.lines.flush(FLUSH);
+    }
+}
+
+impl<'a> tracing_subscriber::fmt::MakeWriter<'a> for Lines {
+    type Writer = &'a Self;
+
+    fn make_writer(&'a self) -> &'a Self {
+        self
+    }
 }
 
 /// Prints an error with all its causes: `a: b: c`.
@@ -70,11 +140,11 @@ mod tests {
 
     #[derive(Debug, thiserror::Error)]
     #[error("outer")]
-    struct Outer(#[source] std::io::Error);
+    struct Outer(#[source] io::Error);
 
     #[test]
     fn a_chain_prints_every_cause_once() {
-        let error = Outer(std::io::Error::other("inner"));
+        let error = Outer(io::Error::other("inner"));
         assert_eq!(chain(&error).to_string(), "outer: inner");
     }
 }

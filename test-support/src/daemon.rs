@@ -39,13 +39,20 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
 impl Daemon {
     /// Starts it with both outputs appended to `log`.
     pub(crate) fn spawn(name: &'static str, command: &mut Command, log: &Path) -> Self {
+        Self::spawn_as(name, command, log, |_| {})
+    }
+
+    /// The same, with the last word on the command; `log` stays what is read when something fails.
+    pub(crate) fn spawn_as(
+        name: &'static str,
+        command: &mut Command,
+        log: &Path,
+        adjust: impl FnOnce(&mut Command),
+    ) -> Self {
         let output = File::options().create(true).append(true).open(log).unwrap();
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(output.try_clone().unwrap())
-            .stderr(output)
-            .spawn()
-            .unwrap_or_else(|error| panic!("{name} does not start ({command:?}): {error}"));
+        command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
+        adjust(command);
+        let child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start ({command:?}): {error}"));
         Self { name, log: log.to_owned(), child: Mutex::new(child), shown: AtomicBool::new(false) }
     }
 

@@ -5,7 +5,7 @@ mod config;
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::ExitStatus,
+    process::{Command, ExitStatus},
     sync::Arc,
     time::Duration,
 };
@@ -88,7 +88,12 @@ impl EdgeProcess {
 
     /// Starts the binary without waiting for anything.
     pub fn launch(&mut self) {
-        self.launch_with(&["run"]);
+        self.launch_with(&["run"], |_| {});
+    }
+
+    /// The same, with the last word on the command: other outputs, another working folder.
+    pub fn launch_as(&mut self, adjust: impl FnOnce(&mut Command)) {
+        self.launch_with(&["run"], adjust);
     }
 
     /// QUIT to the running process and `run --upgrade` for the next, until the next serves. Returns the old process,
@@ -96,7 +101,7 @@ impl EdgeProcess {
     pub async fn upgrade(&mut self) -> Predecessor {
         self.signal("QUIT");
         let old = self.daemon.take().expect("the edge must have been launched");
-        self.launch_with(&["run", "--upgrade"]);
+        self.launch_with(&["run", "--upgrade"], |_| {});
         wait::until("the new process serves", async || {
             self.daemon().assert_running();
             self.log().contains(&format!("\"pid\":{}", self.id())).then_some(())
@@ -105,20 +110,20 @@ impl EdgeProcess {
         Predecessor(old)
     }
 
-    fn launch_with(&mut self, args: &[&str]) {
-        self.daemon = Some(self.spawn(args));
+    fn launch_with(&mut self, args: &[&str], adjust: impl FnOnce(&mut Command)) {
+        self.daemon = Some(self.spawn(args, adjust));
     }
 
-    fn spawn(&self, args: &[&str]) -> Daemon {
+    fn spawn(&self, args: &[&str], adjust: impl FnOnce(&mut Command)) -> Daemon {
         let mut command = binary::command(BINARY, |key| key.starts_with("NAMEGATE_EDGE__"));
         command.args(args).arg("--config").arg(self.config_path());
         command.envs(self.options.env.iter().map(|(key, value)| (key.as_str(), value.as_str())));
-        Daemon::spawn(BINARY.name, &mut command, &self.log_path())
+        Daemon::spawn_as(BINARY.name, &mut command, &self.log_path(), adjust)
     }
 
     /// `run --upgrade` beside the running process, for one that is not to take over.
     pub fn rival(&self) -> Rival {
-        Rival(self.spawn(&["run", "--upgrade"]))
+        Rival(self.spawn(&["run", "--upgrade"], |_| {}))
     }
 
     /// Waits until `/readyz` says 200.

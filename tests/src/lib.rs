@@ -29,6 +29,8 @@ mod issues_on_first_hello;
 #[cfg(test)]
 mod keeps_caddys_storage;
 #[cfg(test)]
+mod keeps_logs_and_secrets;
+#[cfg(test)]
 mod proxies_requests;
 #[cfg(test)]
 mod reaches_no_inside_address;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use control_plane::{process::Process, settings::Settings};
 use sd_notify::NotifyState;
+use telemetry::LostLines;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{TEMPORARY_FAILURE, output::complain};
@@ -19,10 +20,12 @@ pub(crate) async fn run(settings: Settings) -> ExitCode {
 }
 
 async fn serve(settings: Settings) -> anyhow::Result<()> {
-    telemetry::init(&settings.log_level)?;
+    // Kept to the end: it writes the last lines.
+    let diagnostics = telemetry::init(&settings.log_level, telemetry::USUAL_BURST)?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let process = Process::start(&settings).await?;
+    LostLines::register(process.registry(), "namegate_control", &diagnostics, None)?;
     let (address, database) = (process.address()?, process.core().db().kind());
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %address, database, "listening");
     notify(NotifyState::Ready);

@@ -14,6 +14,7 @@ use edge::{
 };
 use prometheus::Registry;
 use sd_notify::NotifyState;
+use telemetry::{Diagnostics, Lines, LostLines};
 use tokio::{
     runtime::{Builder, Handle, Runtime},
     signal::unix::{Signal, SignalKind, signal},
@@ -30,11 +31,15 @@ pub(super) fn run(path: &Path, upgrade: bool) -> ExitCode {
         Ok(config) => config,
         Err(code) => return code,
     };
-    if let Err(error) = telemetry::init(&format!("{},{QUIET_LIBRARIES}", config.log.level)) {
-        complain(format_args!("error: {}", telemetry::chain(&error)));
-        return ExitCode::FAILURE;
-    }
-    match start_and_serve(path, config, upgrade) {
+    let level = format!("{},{QUIET_LIBRARIES}", config.log.level);
+    let diagnostics = match telemetry::init(&level, config.limits.log_burst) {
+        Ok(diagnostics) => diagnostics,
+        Err(error) => {
+            complain(format_args!("error: {}", telemetry::chain(&error)));
+            return ExitCode::FAILURE;
+        }
+    };
+    match start_and_serve(path, config, upgrade, &diagnostics) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = %telemetry::chain(error.as_ref()), "the edge cannot run");
@@ -43,7 +48,12 @@ pub(super) fn run(path: &Path, upgrade: bool) -> ExitCode {
     }
 }
 
-fn start_and_serve(path: &Path, config: EdgeConfig, upgrade: bool) -> Result<(), Box<dyn std::error::Error>> {
+fn start_and_serve(
+    path: &Path,
+    config: EdgeConfig,
+    upgrade: bool,
+    diagnostics: &Diagnostics,
+) -> Result<(), Box<dyn std::error::Error>> {
     let mut taken = match upgrade {
         true => Some(upgrade::take(&config.storage.path, config.limits.upgrade_wait)?),
         false => None,
@@ -51,7 +61,12 @@ fn start_and_serve(path: &Path, config: EdgeConfig, upgrade: bool) -> Result<(),
     let inherited = taken.as_mut().map(|taken| std::mem::take(&mut taken.sockets)).unwrap_or_default();
     let sockets = assemble::bind(&config, inherited)?;
     let runtime = runtime(assemble::threads(&config))?;
-    runtime.block_on(serve(path, config, sockets, taken))?;
+    let access_log = access_log(&config)?;
+    let registry = Registry::new();
+    LostLines::register(&registry, "namegate_edge", diagnostics, access_log.lines().cloned())?;
+    let served = runtime.block_on(serve(path, config, sockets, taken, (access_log.clone(), registry)));
+    access_log.flush();
+    served?;
     // Whatever still blocks a thread (a resolver, a slow disk) is not worth waiting for.
     runtime.shutdown_background();
     Ok(())
@@ -71,13 +86,14 @@ async fn serve(
     config: EdgeConfig,
     sockets: Vec<Listening>,
     taken: Option<Taken>,
+    outlets: (AccessLog, Registry),
 ) -> Result<(), Box<dyn std::error::Error>> {
     // Signals are caught before anything is served, so that none can end a half-started process.
     let mut signals = Signals::new()?;
     let storage = config.storage.path.clone();
     let (grace, upgrade_wait) = (config.limits.graceful_stop, config.limits.upgrade_wait);
     let watchdog = config.limits.watchdog;
-    let edge = start(path, config, sockets).await?;
+    let edge = start(path, config, sockets, outlets).await?;
     let _watchdog = Watchdog::start(edge.pulse(), watchdog, Supervised::new(Handle::current()))?;
     announce(&edge);
     if let Some(taken) = taken
@@ -126,12 +142,22 @@ async fn offer(edge: &Edge, storage: &Path, wait: Duration) -> io::Result<i32> {
     offer.await.map_err(io::Error::other)?
 }
 
-async fn start(path: &Path, config: EdgeConfig, sockets: Vec<Listening>) -> Result<Edge, StartError> {
-    let log = match config.log.access {
-        LogChoice::Json => AccessLog::to(io::stdout(), config.limits.access_log_queue),
-        LogChoice::Off => AccessLog::off(),
-    };
-    let registry = Registry::new();
+fn access_log(config: &EdgeConfig) -> io::Result<AccessLog> {
+    match config.log.access {
+        LogChoice::Json => {
+            let stdout = telemetry::unbuffered(&io::stdout())?;
+            Ok(AccessLog::to(Lines::to(stdout, config.limits.access_log_queue, "access-log")?))
+        }
+        LogChoice::Off => Ok(AccessLog::off()),
+    }
+}
+
+async fn start(
+    path: &Path,
+    config: EdgeConfig,
+    sockets: Vec<Listening>,
+    (log, registry): (AccessLog, Registry),
+) -> Result<Edge, StartError> {
     registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
     panics::count(&registry)?;
     let own = sockets.iter().filter_map(|listening| listening.socket.local_addr().ok()).collect();

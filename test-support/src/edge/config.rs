@@ -9,7 +9,7 @@ use toml::{Table, Value};
 
 use crate::{AcmeProxy, ControlProcess, FakeGate, Loopback, Origin, Pebble, toml_text::merge};
 
-/// What an idle machine needs a hundredth of.
+/// What an idle machine needs a hundredth of; and tests look for lines that a flood would leave out.
 const PATIENT: &str = r#"
 [ask]
 timeout = "30s"
@@ -19,6 +19,7 @@ handshake_timeout = "60s"
 certificate_wait = "60s"
 connect_timeout = "30s"
 watchdog = "10m"
+log_burst = 1000000
 "#;
 
 /// How an [`EdgeProcess`](super::EdgeProcess) is configured. What is not given is left to the edge's defaults.

@@ -138,6 +138,7 @@ impl Master for Supervised {
                 threads = %facts.threads,
                 "the runtime is stuck; the process ends"
             );
+            telemetry::flush(LAST_WORDS);
             let _ = said.send(());
         };
         // On another thread: a worker may be stuck inside the log, and then this one would be too.

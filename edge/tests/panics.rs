@@ -87,7 +87,7 @@ async fn a_panic_in_a_request_ends_it_alone_and_is_counted() {
     panics::count(&registry).unwrap();
     let sockets = assemble::bind(&config, Vec::new()).unwrap();
     let lines = Lines::default();
-    let log = AccessLog::to(lines.clone(), 64);
+    let log = AccessLog::to(telemetry::Lines::to(lines.clone(), 64, "access-log").unwrap());
     let maker = PolicyMaker { file, own: Arc::default() };
     let edge = Edge::start(config, maker, sockets, log, clock.clone(), registry.clone()).await.unwrap();
     let (_, https) = *edge.addresses().iter().find(|(kind, _)| *kind == Kind::Https).unwrap();

@@ -98,6 +98,13 @@ pub fn init(level: &str, burst: usize) -> Result<Diagnostics, LogError> {
     Ok(Diagnostics { lines, flood })
 }
 
+/// Waits until the diagnostics so far are written, at most `limit`: before an end that no `Drop` sees.
+pub fn flush(limit: Duration) {
+    if let Some(lines) = DIAGNOSTICS.get() {
+        lines.flush(limit);
+    }
+}
+
 impl Drop for Diagnostics {
     fn drop(&mut self) {
         self.flood.turn();

@@ -101,7 +101,7 @@ fn a_stuck_process_says_what_it_knows_and_is_ended_by_sigabrt() {
 }
 
 fn get_stuck() {
-    telemetry::init("info").unwrap();
+    let _diagnostics = telemetry::init("info", 100).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let pulse = Pulse::default();
     let master = Supervised::new(runtime.handle().clone());

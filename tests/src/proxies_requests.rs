@@ -222,6 +222,7 @@ async fn ipv6_is_served_on_both_sides() {
     // Port 0 on ::1, since that is the only IPv6 loopback address; the log tells which port it became.
     let listen = format!("[acme]\nissuer = \"internal\"\n[listen]\nhttps = [\"[::1]:0\", \"{}\"]", host.at(8443));
     let edge = EdgeProcess::start(EdgeOptions::on(&host).gate(&gate).set(&listen)).await;
+    edge.logs("\"address\":\"[::1]:").await;
     let address = listening(&edge.log(), "[::1]:");
     let root = std::fs::read_to_string(edge.storage().join("pki/namegate/root.crt")).unwrap();
     let client = test_support::client::TlsClient::trusting(&root);

@@ -5,7 +5,7 @@
 #
 #   build    C compiler, cmake                             (aws-lc and zlib-ng are compiled)
 #   test     curl, openssl, Python, Node.js, PHP, setpriv, cargo-nextest, PostgreSQL, Pebble,
-#            Caddy, schemathesis
+#            Caddy, schemathesis, BIND
 #   pebble   Pebble 2.6 with its DNS test server, unpacked into the cache folder; needs no root
 #   bench    debootstrap                                   (peers are measured in a chroot)
 #
@@ -84,6 +84,7 @@ test_tools() {
     pebble_tools
     caddy_tools
     schemathesis_tools
+    bind_tools
 }
 
 # The server's programs; tests make clusters of their own. Debian's package would make and start one at installation.
@@ -173,6 +174,20 @@ caddy_tools() {
     mv "$work/root/usr/bin/caddy" "$work/"
     rm -rf "$work/root" "$work"/caddy_*.deb "$CACHE/caddy"
     mv "$work" "$CACHE/caddy"
+}
+
+# A name server with its tools; tests start servers of their own. Debian's package would start one at installation.
+bind_tools() {
+    have named && have dig && have nsupdate && return
+    local policy=/usr/sbin/policy-rc.d
+    if [ "$(id -u)" -eq 0 ] && [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod +x "$policy"
+        apt_install bind9 bind9-dnsutils
+        rm "$policy"
+    else
+        apt_install bind9 bind9-dnsutils
+    fi
 }
 
 schemathesis_ready() { [ "$(cat "$CACHE/schemathesis/version" 2>/dev/null)" = "$SCHEMATHESIS" ]; }

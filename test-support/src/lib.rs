@@ -19,6 +19,7 @@
 
 mod acme_proxy;
 mod binary;
+mod bind;
 mod body;
 mod ca;
 mod cache;
@@ -44,6 +45,7 @@ pub mod wait;
 
 pub use acme_proxy::{AcmeProxy, Answer, Kind};
 pub use binary::path_with_binaries;
+pub use bind::{Bind, Key, ZoneLine};
 pub use body::Body;
 pub use ca::{Ca, Identity};
 pub use cache::cached;

@@ -15,6 +15,7 @@ pub(super) mod namecheap;
 pub(super) mod namecom;
 pub(super) mod netlify;
 pub(super) mod porkbun;
+pub(super) mod rfc2136;
 pub(super) mod route53;
 pub(super) mod vercel;
 pub(super) mod vultr;

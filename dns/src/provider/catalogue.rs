@@ -6,7 +6,7 @@ use super::{
     adapter::Adapter,
     adapters::{
         azuredns, cloudflare, desec, digitalocean, dnsimple, gandi, gcpdns, godaddy, hetzner, ionos, linode, namecheap,
-        namecom, netlify, porkbun, route53, vercel, vultr,
+        namecom, netlify, porkbun, rfc2136, route53, vercel, vultr,
     },
     error::{Problem, ProviderError},
     facts::Facts,
@@ -36,6 +36,7 @@ const ALL: &[(&Facts, Connect)] = &[
     (&azuredns::FACTS, azuredns::connect),
     (&namecheap::FACTS, namecheap::connect),
     (&ionos::FACTS, ionos::connect),
+    (&rfc2136::FACTS, rfc2136::connect),
 ];
 
 /// All providers, in the order in which they are shown.

@@ -119,6 +119,11 @@ impl Http {
         Ok(Self { client, limits, clock, bases })
     }
 
+    /// Whether addresses of our own network may be dialled: only where a test has put its servers there.
+    pub(crate) fn may_dial_private(&self) -> bool {
+        matches!(self.bases, Bases::At(_))
+    }
+
     /// The base URL `public` of a provider, or the test's server with its path. `None` when it is no URL.
     pub(crate) fn base(&self, public: &str) -> Option<Url> {
         let mut base = Url::parse(public).ok()?;

@@ -46,17 +46,22 @@ impl World {
     pub(crate) async fn new(shim: &Arc<dyn Shim>) -> Self {
         let server = Server::start(Arc::clone(shim)).await;
         let world = Self { server, shim: Arc::clone(shim), locks: ZoneLocks::default() };
-        for (name, kind, value) in USUAL {
-            world.seed(name, kind, value);
-        }
+        world.seeds(USUAL.iter().map(|(name, kind, value)| ((*name).to_owned(), *kind, (*value).to_owned())));
         world.server.well();
         world
     }
 
     /// A record of the customer's.
-    pub(crate) fn seed(&self, name: &str, kind: &str, value: &str) {
-        let data = self.shim.encode(kind, value);
-        self.server.zone(|zone| zone.seed(name, kind, &data, self.shim.extra()));
+    pub(crate) fn seed(&self, name: &str, kind: &'static str, value: &str) {
+        self.seeds([(name.to_owned(), kind, value.to_owned())]);
+    }
+
+    pub(crate) fn seeds(&self, all: impl IntoIterator<Item = (String, &'static str, String)>) {
+        self.server.zone(|zone| {
+            for (name, kind, value) in all {
+                zone.seed(&name, kind, &self.shim.encode(kind, &value), self.shim.extra());
+            }
+        });
     }
 
     pub(crate) fn provider(&self) -> Provider {
@@ -70,7 +75,8 @@ impl World {
     pub(crate) fn connect(&self, credential: &str, limits: HttpLimits) -> Result<Provider, ProviderError> {
         let base = format!("http://{}", self.server.address).parse().unwrap();
         let http = Http::new(Bases::At(base), limits, Arc::new(SystemClock)).unwrap();
-        let adapter = connect(&http, self.shim.key(), &Secret::new(credential), self.shim.zone_id())?;
+        let credential = self.shim.credential_at(self.server.address, credential.to_owned());
+        let adapter = connect(&http, self.shim.key(), &Secret::new(&credential), self.shim.zone_id())?;
         let pace = Pace { pause: Duration::from_millis(1), ..Pace::default() };
         Ok(Provider::new(adapter, self.locks.clone(), pace))
     }

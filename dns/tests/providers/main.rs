@@ -11,6 +11,7 @@
 )]
 
 mod bench;
+mod bind;
 mod cases;
 mod server;
 mod shim;
@@ -28,10 +29,16 @@ macro_rules! adapters {
             }
         )*
 
+        /// Against a real name server, each case on its one zone.
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn rfc2136() {
+            table::run(shims::rfc2136::shim().await).await;
+        }
+
         #[test]
         fn every_provider_of_the_catalogue_has_its_row() {
             let mut known: Vec<_> = dns::provider::catalogue().map(|facts| facts.key).collect();
-            let mut tested = vec![$(stringify!($name)),*];
+            let mut tested = vec!["rfc2136", $(stringify!($name)),*];
             known.sort_unstable();
             tested.sort_unstable();
             assert_eq!(known, tested);

@@ -17,6 +17,10 @@ use crate::{
     shim::{No, Req, Resp, Shim, ZONE},
     zone::FakeZone,
 };
+use test_support::Bind;
+
+mod dns_front;
+use dns_front::{Front, through_bind};
 
 /// What goes wrong.
 #[derive(Debug, Clone)]
@@ -60,6 +64,8 @@ pub(crate) struct Server {
     shim: Arc<dyn Shim>,
     state: Arc<Mutex<State>>,
     calls: Arc<watch::Sender<usize>>,
+    /// The real name server that holds the zone, for the adapter that speaks to one.
+    bind: Option<Arc<Bind>>,
     _task: Arc<Task>,
 }
 
@@ -79,9 +85,21 @@ impl Server {
         let state = State { zone, plan: Box::new(|_| None), writes: 0 };
         let state = Arc::new(Mutex::new(state));
         let calls = Arc::new(watch::Sender::new(0));
-        let accept = accept(listener, Arc::clone(&shim), Arc::clone(&state), Arc::clone(&calls));
-        let task = Arc::new(Task(tokio::spawn(accept)));
-        Self { address, shim, state, calls, _task: task }
+        let bind = shim.bind();
+        let task = match &bind {
+            None => tokio::spawn(accept(listener, Arc::clone(&shim), Arc::clone(&state), Arc::clone(&calls))),
+            Some(bind) => {
+                through_bind(bind, &mut FakeZone::new(ZONE, shim.rules()), |zone| zone.entries.clear());
+                let front = Front {
+                    bind: Arc::clone(bind),
+                    rules: shim.rules(),
+                    state: Arc::clone(&state),
+                    calls: Arc::clone(&calls),
+                };
+                tokio::spawn(dns_front::accept(listener, front))
+            }
+        };
+        Self { address, shim, state, calls, bind, _task: Arc::new(Task(task)) }
     }
 
     /// What happens from now on; calls are counted from 1 again.
@@ -111,22 +129,26 @@ impl Server {
     }
 
     pub(crate) fn zone<T>(&self, look: impl FnOnce(&mut FakeZone) -> T) -> T {
-        look(&mut self.state.lock().zone)
+        let zone = &mut self.state.lock().zone;
+        match &self.bind {
+            None => look(zone),
+            Some(bind) => through_bind(bind, zone, look),
+        }
     }
 
     /// The values of a set as people write them, ordered.
     pub(crate) fn values(&self, name: &str, kind: &str) -> Vec<String> {
-        let state = self.state.lock();
-        let set = state.zone.set(name, kind);
-        let mut values: Vec<_> = set.iter().map(|entry| self.shim.decode(&state.zone, kind, &entry.data)).collect();
+        let zone = self.zone(|zone| zone.clone());
+        let set = zone.set(name, kind);
+        let mut values: Vec<_> = set.iter().map(|entry| self.shim.decode(&zone, kind, &entry.data)).collect();
         values.sort();
         values
     }
 
     /// Everything but the records of the given names, byte for byte.
     pub(crate) fn others(&self, names: &[&str]) -> Vec<String> {
-        let state = self.state.lock();
-        let others = state.zone.entries.iter().filter(|entry| !names.contains(&entry.name.as_str()));
+        let zone = self.zone(|zone| zone.clone());
+        let others = zone.entries.iter().filter(|entry| !names.contains(&entry.name.as_str()));
         let mut lines: Vec<_> =
             others.map(|e| format!("{} {} {} {} {}", e.name, e.ttl, e.kind, e.data, e.extra)).collect();
         lines.sort();

@@ -1,9 +1,10 @@
 //! [`Shim`]: a provider's wire shape around a zone.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
+use test_support::Bind;
 
 use crate::zone::{FakeZone, Refusal, Rules};
 
@@ -124,6 +125,16 @@ pub(crate) trait Shim: Send + Sync + 'static {
     /// The zone's id, where the customer gives one.
     fn zone_id(&self) -> Option<&'static str> {
         None
+    }
+
+    /// The real name server behind it, for the adapter that speaks to one.
+    fn bind(&self) -> Option<Arc<Bind>> {
+        None
+    }
+
+    /// The credential of a server at this address; only the adapter that speaks to a name server has the address in it.
+    fn credential_at(&self, _: SocketAddr, credential: String) -> String {
+        credential
     }
 
     fn rules(&self) -> Rules;

@@ -16,6 +16,7 @@ pub(crate) mod namecom;
 pub(crate) mod netlify;
 mod plain;
 pub(crate) mod porkbun;
+pub(crate) mod rfc2136;
 pub(crate) mod route53;
 pub(crate) mod vercel;
 pub(crate) mod vultr;

@@ -22,11 +22,12 @@ pub(crate) async fn a_zone_that_merely_ends_alike_is_not_taken(w: World) {
 }
 
 pub(crate) async fn every_record_of_a_long_zone_is_read(w: World) {
-    for number in 0..500 {
-        w.seed(&format!("n{number}.customer.test"), "A", "192.0.2.9");
-    }
+    w.seeds((0..500).map(|number| (format!("n{number}.customer.test"), "A", "192.0.2.9".to_owned())));
     let zone = w.zone().await;
-    let mut read: Vec<_> = w.provider().list(&zone).await.unwrap().into_iter().map(|r| (r.name, r.kind)).collect();
+    let list = w.provider().list(&zone).await.unwrap();
+    // Some show the zone's own name servers.
+    let list = list.into_iter().filter(|record| record.kind != "NS");
+    let mut read: Vec<_> = list.map(|record| (record.name, record.kind)).collect();
     let mut there: Vec<_> = w.server.zone(|z| z.entries.iter().map(|e| (e.name.clone(), e.kind.clone())).collect());
     read.sort();
     there.sort();

@@ -16,11 +16,14 @@ fn wanted() -> dns::provider::Request {
 
 async fn prepared(shim: &std::sync::Arc<dyn crate::shim::Shim>) -> World {
     let w = World::new(shim).await;
-    w.seed(HOST, "A", "203.0.113.7");
-    w.seed(HOST, "AAAA", "2001:db8::7");
-    w.seed(CHALLENGE, "TXT", "of-someone-else");
-    w.seed(OLD, "A", "192.0.2.10");
-    w.seed(OLD, "A", "192.0.2.11");
+    let records = [
+        (HOST, "A", "203.0.113.7"),
+        (HOST, "AAAA", "2001:db8::7"),
+        (CHALLENGE, "TXT", "of-someone-else"),
+        (OLD, "A", "192.0.2.10"),
+        (OLD, "A", "192.0.2.11"),
+    ];
+    w.seeds(records.map(|(name, kind, value)| (name.to_owned(), kind, value.to_owned())));
     w
 }
 

@@ -1,6 +1,6 @@
 # The front door. CI calls the same recipes: see .ci/run.
 .DEFAULT_GOAL := help
-.PHONY: help dev test check tools bench deny clean-dev
+.PHONY: help dev test check tools bench fuzz deny clean-dev
 SHELL := bash
 
 CARGO ?= cargo
@@ -34,6 +34,10 @@ tools: ## installs what the machine lacks: compilers, curl, nextest, Pebble
 bench: ## ratios against nginx, HAProxy and Caddy, measured now
 	@scripts/tools.sh build pebble bench
 	@benches/run.sh $(BENCH)
+
+fuzz: ## every fuzz target for SECONDS seconds (60), or those in FUZZ="..."
+	@scripts/tools.sh build fuzz
+	@scripts/fuzz.sh $(or $(SECONDS),60) $(FUZZ)
 
 deny: ## licences, advisories, sources and fences of all dependencies (deny.toml)
 	@if command -v cargo-deny >/dev/null; then \

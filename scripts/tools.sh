@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Installs what this repository needs and the machine lacks; says nothing and changes nothing when all is there.
 #
-#   scripts/tools.sh [build|test|pebble|bench|all]...      (default: build test)
+#   scripts/tools.sh [build|test|pebble|fuzz|bench|all]...      (default: build test)
 #
 #   build    C compiler, cmake                             (aws-lc and zlib-ng are compiled)
 #   test     curl, openssl, Python, Node.js, PHP, setpriv, cargo-nextest, PostgreSQL, Pebble,
 #            Caddy, schemathesis, BIND
 #   pebble   Pebble 2.6 with its DNS test server, unpacked into the cache folder; needs no root
+#   fuzz     C++ compiler                                  (libFuzzer is compiled)
 #   bench    debootstrap                                   (peers are measured in a chroot)
 #
 # The cache folder is ${NAMEGATE_CACHE:-$HOME/.cache/namegate}. No mirror is named here: the machine's own apt sources
@@ -209,6 +210,11 @@ schemathesis_tools() {
     echo "$SCHEMATHESIS" >"$CACHE/schemathesis/version"
 }
 
+fuzz_tools() {
+    need c++ g++
+    install_missing
+}
+
 bench_tools() {
     need debootstrap debootstrap
     install_missing
@@ -220,12 +226,14 @@ for part in "$@"; do
     build) build_tools ;;
     test) test_tools ;;
     pebble) pebble_tools ;;
+    fuzz) fuzz_tools ;;
     bench) bench_tools ;;
     all)
         build_tools
         test_tools
+        fuzz_tools
         bench_tools
         ;;
-    *) fail "unknown part '$part'; known: build test pebble bench all" ;;
+    *) fail "unknown part '$part'; known: build test pebble fuzz bench all" ;;
     esac
 done

@@ -18,6 +18,8 @@ mod answer;
 mod ask;
 mod control;
 mod flights;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gate;
 mod memory;
 mod metrics;

@@ -114,6 +114,14 @@ impl Exchange {
     }
 }
 
+/// The message in `bytes`, if it answers the question; its first two bytes are made to be the question's id.
+#[cfg(fuzzing)]
+pub(crate) fn accept(question: &Question, bytes: &[u8]) -> Option<Message> {
+    let packet = Packet::new(question, Edns::On).ok()?;
+    let answer = [packet.bytes.get(..2)?, bytes.get(2..)?].concat();
+    packet.accept(&answer)?.ok()
+}
+
 /// Counts a question while it is in flight, however it ends.
 struct Flight<'a>(&'a Metrics);
 

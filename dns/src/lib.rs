@@ -16,6 +16,8 @@ mod answer;
 pub mod check;
 mod drift;
 mod exchange;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod limits;
 pub mod merge;
 mod metrics;

@@ -6,7 +6,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use names::{Hostname, HostnameError};
-use rustls::server::Acceptor;
+use rustls::server::{Acceptor, ClientHello};
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
@@ -88,8 +88,9 @@ pub async fn read(accepted: Accepted, limits: &LineLimits) -> Result<Hello, Hell
     // Until here the acceptor sends its alerts itself, and they must not wait for company.
     let StartHandshake { accepted, io, .. } = start.map_err(HelloError::Read)?;
     let mut start = StartHandshake::from_parts(accepted, Gather::new(io));
-    match name_of(&start) {
-        Ok(name) => Ok(sort(Visitor { name, from, start })),
+    match asked(&start.client_hello()) {
+        Ok((name, true)) => Ok(Hello::Probe(Visitor { name, from, start })),
+        Ok((name, false)) => Ok(Hello::Visitor(Visitor { name, from, start })),
         Err(error) => {
             send_alert(&mut start.io, Alert::UnrecognizedName).await;
             Err(error)
@@ -97,20 +98,14 @@ pub async fn read(accepted: Accepted, limits: &LineLimits) -> Result<Hello, Hell
     }
 }
 
-fn name_of(start: &StartHandshake<Gather<TcpStream>>) -> Result<Hostname, HelloError> {
-    let hello = start.client_hello();
-    let name = hello.server_name().ok_or(HelloError::NoName)?;
-    Ok(Hostname::parse(name)?)
-}
-
-/// A probe offers `acme-tls/1` and nothing else.
-fn sort(visitor: Visitor) -> Hello {
-    let hello = visitor.start.client_hello();
+/// The name that a hello asks for, and whether it is a CA's probe: one that offers `acme-tls/1` and nothing else.
+///
+/// # Errors
+/// [`HelloError::NoName`] and [`HelloError::Name`].
+pub fn asked(hello: &ClientHello<'_>) -> Result<(Hostname, bool), HelloError> {
+    let name = Hostname::parse(hello.server_name().ok_or(HelloError::NoName)?)?;
     let probe = hello.alpn().is_some_and(|mut alpn| alpn.next() == Some(ACME_TLS_ALPN) && alpn.next().is_none());
-    match probe {
-        true => Hello::Probe(visitor),
-        false => Hello::Visitor(visitor),
-    }
+    Ok((name, probe))
 }
 
 impl Visitor {

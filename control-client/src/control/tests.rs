@@ -2,12 +2,13 @@
 //!
 //! Built without optimisation it is 100,000 names; `cargo test --release` prints the figures that count.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use clock::{Clock, SystemClock};
 use control_api::{Change, ChangeKind, Route};
 use names::Hostname;
 use prometheus::Registry;
+use proptest::{collection::vec, prelude::*};
 
 use super::{
     ControlLimits, Directory,
@@ -90,6 +91,68 @@ async fn names_on_disk_are_loaded_in_little_time() {
     assert_eq!(second.names(), first.names());
     println!("{NAMES} names: written in {saved:?}, loaded in {loaded:?}");
     assert!(loaded.as_secs() < 30, "{loaded:?}");
+}
+
+/// What the feed may say of six names in any order, late, twice or again: a tenant that is served, or nobody.
+fn feed() -> impl Strategy<Value = Vec<(u64, u64, Option<u8>)>> {
+    vec((0..6u64, 1..12u64, proptest::option::weighted(0.7, 0..4u8)), 1..100)
+}
+
+/// The newest that was ever said of one name. A deletion ends everything up to its generation.
+#[derive(Default)]
+struct Truth {
+    served: Option<(u64, u8)>,
+    deleted: u64,
+}
+
+impl Truth {
+    fn hear(&mut self, generation: u64, tenant: Option<u8>) {
+        match tenant {
+            Some(tenant) if self.served.is_none_or(|(newest, _)| generation >= newest) => {
+                self.served = Some((generation, tenant));
+            }
+            Some(_) => {}
+            None => self.deleted = self.deleted.max(generation),
+        }
+    }
+
+    fn now(&self) -> Option<(u64, u8)> {
+        self.served.filter(|(generation, _)| *generation > self.deleted)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_500))]
+
+    /// About 125,000 changes, and a look at their name and another one after each.
+    #[test]
+    fn no_order_of_changes_serves_a_name_to_another_tenant(changes in feed()) {
+        let directory = directory();
+        directory.touch();
+        let mut truths: HashMap<u64, Truth> = HashMap::new();
+        for (number, generation, tenant) in changes {
+            let kind = tenant.map_or(ChangeKind::Delete, |tenant| ChangeKind::Upsert(Route {
+                origin: Some(format!("https://tenant-{tenant}.app.example")),
+                connection_id: Some(format!("{number}/{generation}/{tenant}")),
+                ..Route::default()
+            }));
+            directory.apply(&Change { seq: 0, hostname: name(number), generation, at_ms: 0, kind });
+            truths.entry(number).or_default().hear(generation, tenant);
+            for number in [number, (number + 1) % 6] {
+                let site = directory.look_up(&name(number), None, SystemClock.now()).and_then(Result::ok);
+                let served = site.map(|admitted| {
+                    let site = &admitted.site;
+                    (site.hostname.clone(), site.connection_id.clone().unwrap(), site.origin.clone().unwrap().to_string())
+                });
+                let owed = truths.get(&number).and_then(Truth::now).map(|(generation, tenant)| (
+                    name(number),
+                    Arc::from(format!("{number}/{generation}/{tenant}")),
+                    format!("https://tenant-{tenant}.app.example"),
+                ));
+                prop_assert_eq!(served, owed);
+            }
+        }
+    }
 }
 
 fn resident_bytes() -> u64 {

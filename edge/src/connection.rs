@@ -36,7 +36,7 @@ use crate::{
     },
     metrics::Cuts,
     policy::Policy,
-    proxy::Turns,
+    proxy::{Ledger, Turns},
     secure::Secured,
     standing::Standing,
 };
@@ -125,6 +125,7 @@ pub struct Connection {
     visit: Arc<Visit>,
     h2: bool,
     closed: bool,
+    ledger: Ledger,
 }
 
 impl Connection {
@@ -133,7 +134,7 @@ impl Connection {
     ///
     /// # Errors
     /// When Pingora cannot build the empty response head that a digest carries.
-    pub fn new(secured: Secured, cuts: Cuts) -> pingora_core::Result<Self> {
+    pub(crate) fn new(secured: Secured, cuts: Cuts, ledger: Ledger) -> pingora_core::Result<Self> {
         let (visit, tls) = Visit::new(secured);
         let h2 = visit.tls.h2;
         let visit = Arc::new(visit);
@@ -144,7 +145,7 @@ impl Connection {
         };
         let response = Box::new(ResponseHeader::build_no_case(200, Some(0))?);
         let digest = Arc::new(ProxyDigest::new(response, Some(Box::new(visit.clone()))));
-        Ok(Self { tls, digest, visit, h2, closed: false })
+        Ok(Self { tls, digest, visit, h2, closed: false, ledger })
     }
 
     /// What its requests share.
@@ -231,6 +232,9 @@ impl Drop for Connection {
     /// Pingora drops connections without a word: idle ones, refused ones. A peer that misses close_notify cannot tell
     /// that from an attack (RFC 8446 section 6.1). What the socket does not take at once is not sent.
     fn drop(&mut self) {
+        if let Some(refused) = self.tls.take_refused() {
+            self.ledger.refused(&self.visit, &refused);
+        }
         if !self.closed && !self.is_within_response() {
             let _ = Pin::new(self.tls.get_mut()).poll_shutdown(&mut Context::from_waker(Waker::noop()));
         }

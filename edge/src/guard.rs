@@ -19,7 +19,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+use http::header::ACCEPT;
+use tokio::{
+    io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf},
+    time::Instant,
+};
 
 pub use self::baton::Baton;
 use self::{
@@ -27,7 +31,7 @@ use self::{
     pace::{Late, Pace},
 };
 use crate::{
-    http::answer,
+    http::{answer, partial::PartialHead},
     http1::{Framer, HeadLimits, Refusal},
     http2::Frames,
     metrics::Cuts,
@@ -35,6 +39,8 @@ use crate::{
 
 /// How long a refused peer may take to read its answer.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
+/// What is kept of a head that does not arrive whole, for the case that it is refused: names, as a rule.
+const KEPT: usize = 1024;
 
 /// The bounds of a guarded connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +113,25 @@ struct Http1 {
     first: bool,
     /// What came before its baton, at most one read of the library above.
     held: Vec<u8>,
+    /// The start of a head that has not arrived whole or was refused, at most [`KEPT`] bytes.
+    seen: Vec<u8>,
+    /// When that began to arrive.
+    since: Option<Instant>,
     farewell: Option<Farewell>,
+    refused: Option<RefusedHead>,
+}
+
+/// A head that was answered from here.
+#[derive(Debug)]
+pub struct RefusedHead {
+    /// Why.
+    pub refusal: Refusal,
+    /// The start of it.
+    pub seen: Vec<u8>,
+    /// From its first byte to the refusal; zero when it came at once.
+    pub took: Duration,
+    /// Size of the answer's body, in bytes.
+    pub body: usize,
 }
 
 /// How the end of an exchange is known.
@@ -145,6 +169,14 @@ impl<S> Guard<S> {
         &self.io
     }
 
+    /// The head that was refused, once.
+    pub fn take_refused(&mut self) -> Option<RefusedHead> {
+        match &mut self.protocol {
+            Protocol::Http1(http1) => http1.refused.take(),
+            Protocol::Http2(_) => None,
+        }
+    }
+
     /// The stream below, for its end.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.io
@@ -154,7 +186,17 @@ impl<S> Guard<S> {
 impl Protocol {
     fn http1(limits: &GuardLimits, baton: Arc<Baton>, ends: EndOfTurn) -> Self {
         let framer = Framer::new(limits.head);
-        Self::Http1(Box::new(Http1 { framer, baton, ends, first: true, held: Vec::new(), farewell: None }))
+        Self::Http1(Box::new(Http1 {
+            framer,
+            baton,
+            ends,
+            first: true,
+            held: Vec::new(),
+            seen: Vec::new(),
+            since: None,
+            farewell: None,
+            refused: None,
+        }))
     }
 
     fn owes_head(&self) -> bool {
@@ -191,22 +233,38 @@ impl Http1 {
         let step = match self.framer.advance(came) {
             Ok(step) => step,
             Err(refusal) => {
-                buf.set_filled(before);
-                if had_head {
-                    self.baton.refuse(refusal);
+                match had_head {
+                    true => self.baton.refuse(refusal),
+                    false => keep(&mut self.seen, came),
                 }
+                buf.set_filled(before);
                 return Passed::Refused(refusal);
             }
         };
         if !had_head && (step.ended || self.framer.is_in_body()) {
             self.first = false;
             self.baton.asked();
+            if self.since.take().is_some() {
+                self.seen = Vec::new();
+            }
+        } else if !had_head {
+            self.since.get_or_insert_with(Instant::now);
+            keep(&mut self.seen, came);
         }
         if step.ended && step.taken < came.len() {
             self.held.extend_from_slice(came.get(step.taken..).unwrap_or_default());
             buf.set_filled(before + step.taken);
         }
         Passed::On
+    }
+
+    /// Answers a head that is refused, in the form that its readable part asks for.
+    fn refuse(&mut self, refusal: Refusal) {
+        let accept = PartialHead::read(&self.seen).fields.remove(ACCEPT);
+        let answer = answer::answer(refusal.fault(), accept.as_ref());
+        let (seen, took) = (std::mem::take(&mut self.seen), self.since.map_or(Duration::ZERO, |since| since.elapsed()));
+        self.refused = Some(RefusedHead { refusal, seen, took, body: answer.body.len() });
+        self.farewell = Some(Farewell::new(answer.last_on_http1()));
     }
 
     /// Whether bytes wait here and it is not their baton.
@@ -298,8 +356,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
         if http1.baton.refused().is_some() {
             return Poll::Ready(Err(refused(refusal)));
         }
-        let answer = answer::answer(refusal.fault(), None).last_on_http1();
-        http1.farewell = Some(Farewell::new(answer));
+        http1.refuse(refusal);
         self.pace.head_done();
         self.poll_farewell(cx)
     }
@@ -403,6 +460,11 @@ impl<S: AsyncBufRead + AsyncWrite + Unpin> Guard<S> {
             Poll::Pending => self.wait_to_read(cx).map_ok(|()| false),
         }
     }
+}
+
+/// Keeps the start of a head.
+fn keep(seen: &mut Vec<u8>, came: &[u8]) {
+    seen.extend_from_slice(came.get(..KEPT - seen.len().min(KEPT)).unwrap_or(came));
 }
 
 fn refused(refusal: Refusal) -> io::Error {

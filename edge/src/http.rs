@@ -6,6 +6,7 @@ pub mod answer;
 pub mod forward;
 pub mod host;
 pub mod loops;
+pub mod partial;
 pub mod record;
 pub mod redirect;
 pub mod websocket;

@@ -23,7 +23,8 @@ use tokio::sync::watch;
 
 use crate::{
     access_log::AccessLog,
-    connection::Connection,
+    connection::{Connection, Visit},
+    guard::RefusedHead,
     metrics::{Cuts, Metrics},
     proxy::hooks::Hooks,
     secure::Secured,
@@ -69,6 +70,7 @@ pub struct Proxy {
     inner: Arc<HttpProxy<Hooks>>,
     drain: Drain,
     tunnels: Tunnels,
+    ledger: Ledger,
     /// Never says anything: what HTTP/1 connections listen to.
     quiet: watch::Receiver<bool>,
     metrics: Metrics,
@@ -85,6 +87,7 @@ impl Proxy {
             ..ServerConf::default()
         };
         let drain = Drain::new();
+        let ledger = Ledger(Arc::new((log.clone(), clock.clone())));
         let hooks = Hooks::new(log, metrics.clone(), clock, drain.clone());
         let mut inner = HttpProxy::new(hooks, Arc::new(conf));
         inner.handle_init_modules();
@@ -93,12 +96,12 @@ impl Proxy {
         options.h2_idle_timeout = Some(settings.keepalive_timeout);
         inner.server_options = Some(options);
         let tunnels = Tunnels::new(drain.clone());
-        Self { inner: Arc::new(inner), drain, tunnels, quiet: watch::channel(false).1, metrics }
+        Self { inner: Arc::new(inner), drain, tunnels, ledger, quiet: watch::channel(false).1, metrics }
     }
 
     /// Serves a connection's requests until it closes.
     pub async fn run(&self, secured: Box<Secured>) {
-        let Some(connection) = open(secured, self.metrics.cuts()) else {
+        let Some(connection) = open(secured, self.metrics.cuts(), self.ledger.clone()) else {
             return;
         };
         let _open = self.metrics.connection_open();
@@ -160,8 +163,22 @@ impl Proxy {
 }
 
 /// The connection in its final place: a future that had it among its variables would keep room for it.
-fn open(secured: Box<Secured>, cuts: Cuts) -> Option<Box<Connection>> {
-    Connection::new(*secured, cuts).ok().map(Box::new)
+fn open(secured: Box<Secured>, cuts: Cuts, ledger: Ledger) -> Option<Box<Connection>> {
+    Connection::new(*secured, cuts, ledger).ok().map(Box::new)
+}
+
+/// Where the lines of refused heads go. One reference, since every connection has it.
+#[derive(Clone)]
+pub(crate) struct Ledger(Arc<(AccessLog, SharedClock)>);
+
+impl Ledger {
+    /// A head was refused.
+    pub(crate) fn refused(&self, visit: &Visit, refused: &RefusedHead) {
+        let (access_log, clock) = &*self.0;
+        if access_log.is_on() {
+            log::refused(access_log, clock.now(), visit, refused);
+        }
+    }
 }
 
 /// Pingora's own limits as the base: options made from nothing would lose its bounds on header lists.

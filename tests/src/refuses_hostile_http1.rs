@@ -1,7 +1,7 @@
 //! No request that two programs could read in two ways is accepted, and nothing of it reaches an origin.
 
 use http::StatusCode;
-use test_support::Reply;
+use test_support::{Reply, wait};
 
 use crate::stack::Proxying;
 
@@ -325,16 +325,60 @@ async fn a_refusal_is_counted_by_its_reason_and_says_that_the_connection_closes(
 }
 
 #[tokio::test]
+async fn a_refused_head_has_its_line_and_an_answer_in_the_form_that_it_asked_for() {
+    let stack = Proxying::start().await;
+    let head =
+        "GET /a?b HTTP/1.1\r\nHost: a.test\r\nUser-Agent: probe/1\r\nCookie: secret\r\nAccept: application/json\r\n";
+    // At once, and in two pieces: the first is read before the second is sent, as its answer shows nothing.
+    for pieces in [
+        vec![format!("{head}Content-Length: 1, 1\r\n\r\n")],
+        vec![head.to_owned(), "Content-Length: 2, 2\r\n\r\n".to_owned()],
+    ] {
+        let mut raw = stack.raw("a.test").await;
+        for piece in &pieces {
+            raw.send(piece).await.unwrap();
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        let response = raw.response().await.unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
+        assert_eq!(response.status, 400);
+        assert_eq!(
+            body,
+            serde_json::json!({"status": 400, "error": {"code": "bad_request", "message": "The request could not be understood."}})
+        );
+        let line = stack.access_line(400).await;
+        assert_eq!(line["error"], "bad_content_length", "{line}");
+        assert_eq!(line["size"], response.body.len(), "{line}");
+        let request = &line["request"];
+        let told = ["method", "host", "uri", "remote_ip"].map(|field| request[field].as_str().unwrap());
+        assert_eq!(told, ["GET", "a.test", "/a?b", "127.0.0.1"], "{line}");
+        assert_eq!(request["headers"], serde_json::json!({"User-Agent": ["probe/1"]}), "{line}");
+        assert_eq!(request["tls"]["server_name"], "a.test", "{line}");
+        assert!(!line.to_string().contains("secret"));
+    }
+    // What is no HTTP at all is told of too, without any of its bytes.
+    let mut raw = stack.raw("a.test").await;
+    raw.send(b"\x1b[2J \x00 HTTP/1.1\r\n\r\n").await.unwrap();
+    assert!(raw.response().await.unwrap().body.starts_with(b"<!doctype"));
+    wait::until("its line is written", async || {
+        stack
+            .edge
+            .log()
+            .lines()
+            .any(|line| line.contains("\"error\":\"bad_method\"") && line.contains("\"uri\":\"\""))
+            .then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_body_that_turns_bad_ends_both_connections() {
     let stack = Proxying::start().await;
     let head = "POST /sink HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n";
     for (round, bad) in ["2\nok\r\n", "zz\r\n", "2\r\nok+", "0\r\nHost: b.test\r\n\r\n"].into_iter().enumerate() {
         let mut raw = stack.raw("a.test").await;
         raw.send(head).await.unwrap();
-        test_support::wait::until("the origin has the head", async || {
-            (stack.origin.requests() > 2 * round).then_some(())
-        })
-        .await;
+        wait::until("the origin has the head", async || (stack.origin.requests() > 2 * round).then_some(())).await;
         // What would be a second request, if somebody took the bad end for a good one.
         raw.send(format!("{bad}0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a.test\r\n\r\n")).await.unwrap();
         let response = raw.response().await.unwrap();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use test_support::{
+    Reply,
     client::frames::{ACK, END_HEADERS, END_STREAM, Ended, Frame, PADDED, block, kind, request},
     wait,
 };
@@ -504,4 +505,22 @@ async fn what_has_to_be_ignored_is_ignored() {
     frames.send(&Frame::new(kind::CONTINUATION, 0, 9, &rest[..5])).await.unwrap();
     frames.send(&Frame::new(kind::CONTINUATION, END_HEADERS, 9, &rest[5..])).await.unwrap();
     assert_eq!(frames.outcome(9).await, Ended::Status(200));
+}
+
+/// Visitors share connections to an origin that speaks HTTP/2: one of them who takes nothing holds up nobody else.
+#[tokio::test]
+async fn a_visitor_that_takes_nothing_holds_up_no_other_at_the_same_origin() {
+    const NOTHING: u32 = 0;
+    let stack = Proxying::start_with("[limits]\nwrite_timeout = \"10m\"").await;
+    stack.gate.set_default(Reply::origin(&stack.origin.tls_url()));
+    let mut hostile = stack.frames("a.test", &[(INITIAL_WINDOW_SIZE, NOTHING)]).await;
+    for n in 0..60 {
+        hostile.send(&Frame::get(2 * n + 1, "a.test", "/bytes/100000000")).await.unwrap();
+    }
+    // Each has its head, so the origin is sending, and nobody takes what it sends.
+    for _ in 0..60 {
+        hostile.until(kind::HEADERS).await.unwrap();
+    }
+    let response = stack.get("a.test", "/bytes/1000000").await.unwrap();
+    assert_eq!(response.body().len(), 1_000_000);
 }

@@ -6,7 +6,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use clock::Timestamp;
-use http::{HeaderMap, HeaderValue, Method, Version, header};
+use http::{HeaderMap, HeaderValue, Version, header};
 use serde::{Serialize, Serializer};
 
 /// One handled request.
@@ -47,8 +47,7 @@ pub struct RequestFacts<'a> {
     #[serde(serialize_with = "proto")]
     pub proto: Version,
     /// The method.
-    #[serde(serialize_with = "method")]
-    pub method: &'a Method,
+    pub method: &'a str,
     /// The authority as the visitor sent it.
     pub host: &'a str,
     /// Path and query.
@@ -184,10 +183,6 @@ fn as_text<S: Serializer>(port: &u16, serializer: S) -> Result<S::Ok, S::Error> 
     serializer.collect_str(port)
 }
 
-fn method<S: Serializer>(method: &&Method, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(method.as_str())
-}
-
 fn proto<S: Serializer>(version: &Version, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(match *version {
         Version::HTTP_10 => "HTTP/1.0",
@@ -211,7 +206,7 @@ mod tests {
             remote_port: 4711,
             client_ip: "203.0.113.7".parse().unwrap(),
             proto: Version::HTTP_2,
-            method: &Method::GET,
+            method: "GET",
             host: "shop.customer.test",
             uri: "/a?b\n\"",
             headers: RequestFields::of(&fields),

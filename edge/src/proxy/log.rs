@@ -1,5 +1,6 @@
 //! The end of a request: its line in the access log and its counters.
 
+use clock::Timestamp;
 use http::HeaderMap;
 use pingora_core::Error;
 use pingora_proxy::Session;
@@ -9,9 +10,12 @@ use super::{
     hooks::{Context, Hooks},
 };
 use crate::{
+    access_log::AccessLog,
     connection::Visit,
+    guard::RefusedHead,
     http::{
         forward,
+        partial::PartialHead,
         record::{Outcome, Record, RequestFacts, RequestFields, ResponseFields, UpstreamFacts},
     },
 };
@@ -46,7 +50,7 @@ fn request_facts<'a>(session: &'a Session, visit: &'a Visit) -> RequestFacts<'a>
         remote_port: visit.from.port(),
         client_ip: forward::client_address(&request.headers, visit.from, visit.peer),
         proto: request.version,
-        method: &request.method,
+        method: request.method.as_str(),
         host: head::authority(request).unwrap_or_default(),
         uri: head::path_and_query(request),
         headers: RequestFields::of(&request.headers),
@@ -56,4 +60,34 @@ fn request_facts<'a>(session: &'a Session, visit: &'a Visit) -> RequestFacts<'a>
 
 fn count(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
+}
+
+/// Writes the line of a head that the guard refused. One for each connection at most: it is the connection's end.
+pub(super) fn refused(log: &AccessLog, now: Timestamp, visit: &Visit, refused: &RefusedHead) {
+    let head = PartialHead::read(&refused.seen);
+    let ip = visit.from.ip().to_canonical();
+    let request = RequestFacts {
+        remote_ip: ip,
+        remote_port: visit.from.port(),
+        // A forwarding field of a head that is refused is nobody's word.
+        client_ip: ip,
+        proto: head.version,
+        method: head.method,
+        host: head.host,
+        uri: head.target,
+        headers: RequestFields::of(&head.fields),
+        tls: visit.tls(),
+    };
+    let outcome = Outcome {
+        at: now,
+        duration: refused.took,
+        bytes_read: 0,
+        size: count(refused.body),
+        status: refused.refusal.fault().status().as_u16(),
+        resp_headers: ResponseFields::default(),
+        upstream: None,
+        connection_id: None,
+        error: Some(refused.refusal.code()),
+    };
+    log.write(Record::new(request, outcome).line());
 }

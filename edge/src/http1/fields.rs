@@ -65,6 +65,10 @@ impl Fields {
     ) -> Result<(usize, bool), Refusal> {
         let mut taken = 0;
         while let Some(byte) = bytes.get(taken).copied() {
+            if matches!(self.at, At::Line) && byte != b'\r' {
+                taken += self.whole_lines(rest(bytes, taken), authority, max_fields)?;
+            }
+            let Some(byte) = bytes.get(taken).copied() else { break };
             taken += match (self.at, byte) {
                 (At::Name, _) => self.name(rest(bytes, taken))?,
                 (At::Plain, _) => self.plain(rest(bytes, taken))?,
@@ -74,6 +78,35 @@ impl Fields {
             };
         }
         Ok((taken, false))
+    }
+
+    /// Lines that are there from end to end, as nearly all are. The first that is not, or that has anything wrong with
+    /// its form, is left to the walk, which knows why.
+    fn whole_lines(&mut self, bytes: &[u8], authority: Option<&[u8]>, max_fields: usize) -> Result<usize, Refusal> {
+        let mut taken = 0;
+        while self.count < max_fields {
+            let line = rest(bytes, taken);
+            let (name, colon) = line.split_at_checked(token_span(line)).unwrap_or_default();
+            let ([b':', value @ ..], Ok(field)) = (colon, Field::named(name)) else { break };
+            let length = value_span(value);
+            let (value, [b'\r', b'\n', ..]) = value.split_at_checked(length).unwrap_or_default() else { break };
+            if name.is_empty() || self.section == Section::Trailers {
+                break;
+            }
+            self.count += 1;
+            if field != Field::Other {
+                self.whole_value(field, value, authority)?;
+            }
+            taken += name.len() + 1 + length + 2;
+        }
+        Ok(taken)
+    }
+
+    fn whole_value(&mut self, field: Field, value: &[u8], authority: Option<&[u8]>) -> Result<(), Refusal> {
+        self.facts.begin(field)?;
+        let mut walk = Value::of(field);
+        walk.feed(value, authority)?;
+        walk.end(&mut self.facts, authority)
     }
 
     /// Between two lines.

@@ -1,6 +1,9 @@
 //! Values of the fields that frame, route or upgrade a request, read byte by byte.
 
-use super::{Refusal, bytes::AUTHORITY};
+use super::{
+    Refusal,
+    bytes::{AUTHORITY, rest, span},
+};
 
 /// More digits than any body has bytes.
 const MAX_DIGITS: usize = 18;
@@ -19,8 +22,16 @@ pub(super) enum Field {
 
 impl Field {
     /// By name, in any case. A `_` in place of `-` is no other spelling but an attack: CGI and WSGI read both as one.
+    #[inline]
     pub(super) fn named(name: &[u8]) -> Result<Self, Refusal> {
         // Nearly all names differ in their length already.
+        match matches!(name.len(), 4 | 6 | 7 | 14 | 17) {
+            true => Self::of_known_length(name),
+            false => Ok(Self::Other),
+        }
+    }
+
+    fn of_known_length(name: &[u8]) -> Result<Self, Refusal> {
         let (known, field): (&[u8], Self) = match name.len() {
             4 => (b"host", Self::Host),
             6 => (b"expect", Self::Expect),
@@ -29,6 +40,10 @@ impl Field {
             17 => (b"transfer-encoding", Self::TransferEncoding),
             _ => return Ok(Self::Other),
         };
+        // And of those that do not, nearly all in their first letter.
+        if !name.first().is_some_and(|first| Some(first.to_ascii_lowercase()) == known.first().copied()) {
+            return Ok(Self::Other);
+        }
         if name.eq_ignore_ascii_case(known) {
             return Ok(field);
         }
@@ -83,6 +98,16 @@ impl Value {
 
     /// Takes the next bytes. `authority` is that of an absolute target, which `Host` has to repeat.
     pub(super) fn feed(&mut self, bytes: &[u8], authority: Option<&[u8]>) -> Result<(), Refusal> {
+        let host = self.field == Field::Host && authority.is_none() && self.length == 0;
+        let usual = if host { span(bytes.trim_ascii_start(), &AUTHORITY) } else { 0 };
+        if usual > 0 {
+            self.length += usual;
+            return self.walk(rest(bytes.trim_ascii_start(), usual), authority);
+        }
+        self.walk(bytes, authority)
+    }
+
+    fn walk(&mut self, bytes: &[u8], authority: Option<&[u8]>) -> Result<(), Refusal> {
         for byte in bytes {
             match byte {
                 b' ' | b'\t' => self.spaced = self.length > 0,

@@ -63,7 +63,7 @@ fn is(byte: u8, class: &Class) -> bool {
 
 /// [`span`] of [`TOKEN`].
 pub(super) fn token_span(bytes: &[u8]) -> usize {
-    span_by_blocks(bytes, &TOKEN, |byte| matches!(byte | 0x20, b'a'..=b'z') | (byte == b'-'))
+    span_by_blocks(bytes, &TOKEN, |byte| byte.is_ascii_alphabetic() | (byte == b'-'))
 }
 
 /// [`span`] of [`VALUE`].

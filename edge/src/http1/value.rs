@@ -41,7 +41,7 @@ impl Field {
             _ => return Ok(Self::Other),
         };
         // And of those that do not, nearly all in their first letter.
-        if !name.first().is_some_and(|first| Some(first.to_ascii_lowercase()) == known.first().copied()) {
+        if name.first().map(u8::to_ascii_lowercase) != known.first().copied() {
             return Ok(Self::Other);
         }
         if name.eq_ignore_ascii_case(known) {

@@ -109,8 +109,32 @@ limits! {
     ahead_queue: usize = 10_000, 1 => 10_000_000;
     /// Orders at once for names that nobody has visited yet, within orders_in_flight.
     ahead_in_flight: usize = 25, 1 => 10_000;
-    /// Visitors' connections open at once; further ones wait in the kernel's queue until one closes.
+    /// Visitors' connections open at once; for a further one the longest idle one is closed, or it waits until one closes.
     connections: usize = 50_000, 1 => 10_000_000;
+    /// Connections open at once from one IPv4 address or IPv6 /64; a further one is reset.
+    connections_per_address: usize = 1000, 1 => 10_000_000;
+    /// Connections whose handshake is not done, from accept on; a further one is reset.
+    handshakes: usize = 5000, 1 => 10_000_000;
+    /// The same from one IPv4 address or IPv6 /64.
+    handshakes_per_address: usize = 200, 1 => 10_000_000;
+    /// Handshakes begun in a second, on average over two; beyond it a connection is reset after its ClientHello. A resumed one counts a quarter.
+    handshake_rate: usize = 5000, 1 => 1_000_000;
+    /// The same from one IPv4 address or IPv6 /64.
+    handshake_rate_per_address: usize = 100, 1 => 1_000_000;
+    /// From accept to the whole PROXY protocol header of a balancer that owes one; then the connection is reset.
+    proxy_header_timeout: Duration = secs(2), ms(100) => mins(1);
+    /// Requests in flight for one hostname, WebSockets and streams included; a further one is answered with 503.
+    requests_per_hostname: usize = 5000, 1 => 10_000_000;
+    /// Exchanges with an origin in a window that can open its breaker: when half of at least so many fail, its requests are answered with 503 at once.
+    breaker_exchanges: usize = 20, 1 => 1_000_000;
+    /// How long failures of an origin are remembered, from the first one.
+    breaker_window: Duration = secs(30), secs(1) => mins(60);
+    /// How long an origin is left alone before one request is sent to see whether it is back.
+    breaker_pause: Duration = secs(5), ms(10) => mins(60);
+    /// Memory that the process may have; 0B is what the machine and its control group allow.
+    memory: u64 = 0, 0 => 64 * 1024 * GIB;
+    /// Percent of it from which on idle connections are closed and connections are not kept; halfway from there to all of it, nothing new is taken.
+    memory_high: usize = 85, 10 => 99;
     /// To resolve an origin, to connect, and again to finish TLS; then the answer is 504.
     connect_timeout: Duration = secs(3), ms(50) => mins(2);
     /// Longest silence of an origin that owes an answer; before its first byte the answer is then 504.

@@ -25,6 +25,8 @@ pub struct Proxy {
     pub resolvers: Vec<ResolverAddress>,
     /// Peers whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Peers that begin each connection with a PROXY protocol header.
+    pub proxy_protocol: Vec<IpNet>,
     /// PEM file of the roots to trust *instead of* the system's when talking to https origins.
     pub origin_ca_root: Option<PathBuf>,
 }
@@ -34,17 +36,20 @@ impl Proxy {
         let mut section = walk.section("proxy");
         let default_origin = section.text("default_origin", parse_origin).ok().flatten();
         let allow_private_origins = section.boolean("allow_private_origins", false);
-        let private = section.list("private_origins", Empty::Allowed, parse_network).unwrap_or_default();
+        let mut networks = |key| section.list(key, Empty::Allowed, parse_network).unwrap_or_default();
+        let networks = ["private_origins", "trusted_proxies", "proxy_protocol"].map(&mut networks);
+        let [private_origins, trusted_proxies, proxy_protocol] =
+            networks.map(|list| list.into_iter().map(|(network, _)| network).collect());
         let resolvers = section.list("resolvers", Empty::Allowed, parse_resolver).unwrap_or_default();
-        let trusted = section.list("trusted_proxies", Empty::Allowed, parse_network).unwrap_or_default();
         let origin_ca_root =
             section.path("origin_ca_root").ok().flatten().map(|root| disk::check_roots(&mut section, root));
         Self {
             default_origin: default_origin.map(|(origin, _)| origin),
             allow_private_origins,
-            private_origins: private.into_iter().map(|(network, _)| network).collect(),
+            private_origins,
             resolvers: resolvers.into_iter().map(|(resolver, _)| resolver).collect(),
-            trusted_proxies: trusted.into_iter().map(|(network, _)| network).collect(),
+            trusted_proxies,
+            proxy_protocol,
             origin_ca_root,
         }
     }

@@ -8,7 +8,6 @@ use clock::SharedClock;
 use config::EdgeConfig;
 use control_client::{ControlError, GateError};
 use prometheus::Registry;
-use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -16,9 +15,10 @@ use crate::{
     admin::Admin,
     control::Line,
     explain::Explainer,
+    fair::{self, Fair},
     health::{Health, Phase},
     issuers::{self, IssuerError},
-    listen::{self, Acceptor},
+    listen::{self, Acceptor, Room},
     metrics::Metrics,
     permit::GatePermit,
     plain::Plain,
@@ -103,6 +103,7 @@ impl Edge {
         registry: Registry,
     ) -> Result<Self, StartError> {
         let metrics = Metrics::new(&registry)?;
+        let fair = Fair::new(&registry)?;
         let store: Arc<dyn Store> = Arc::new(FileStore::open(&config.storage.path, &registry)?);
         let challenges = Arc::new(Challenges::new(&registry)?);
         let issuers = issuers::build(&config, store.clone(), challenges.clone(), clock.clone()).await?;
@@ -113,9 +114,9 @@ impl Edge {
         let observer = line.as_ref().map(|line| line.herald() as Arc<dyn Observer>);
         let certificates = certificates(&config, issuers, store.clone(), &policy, observer, clock.clone(), &registry)?;
         let proxy = Proxy::new(&proxy_settings(&config), access_log.clone(), metrics.clone(), clock.clone());
-        let health = Health::new(certificates.clone(), store, directory, clock);
+        let health = Health::new(certificates.clone(), store, directory, fair.clone(), clock);
         let reloader = Reloader::new(config, maker, policy.clone(), metrics.clone());
-        let deps = Arc::new(Deps { certificates, challenges, proxy, metrics });
+        let deps = Arc::new(Deps { certificates, challenges, fair, proxy, metrics });
         let mut edge = Self {
             addresses: Vec::new(),
             sockets: Vec::new(),
@@ -194,6 +195,9 @@ impl Edge {
             pulse.beat();
             proxy.names_changed(policy.load().gate.version());
         }));
+        let (policy, working) = (self.policy.clone(), self.working.clone());
+        let watch = fair::watch(self.deps.fair.clone(), move || policy.load().limits.memory);
+        self.workers.spawn(async move { working.run_until_cancelled(watch).await });
         if let Some(line) = line {
             line.start(self.deps.certificates.clone(), self.policy.clone(), &self.workers, &self.working);
         }
@@ -205,6 +209,7 @@ impl Edge {
             challenges: self.deps.challenges.clone(),
             https_port: https_port.map_or(443, |address| address.port()),
             drain_wait: self.policy.load().limits.drain_wait,
+            fair: self.deps.fair.clone(),
             metrics: self.deps.metrics.clone(),
             policy: self.policy.clone(),
         };
@@ -215,24 +220,24 @@ impl Edge {
             reloader: self.reloader.clone(),
             access_log: log,
         });
-        let visitors = Arc::new(Semaphore::new(self.reloader.connections()));
-        let admins = Arc::new(Semaphore::new(ADMIN_CONNECTIONS));
+        let visitors = Room::of_visitors(listen::most_connections(self.reloader.connections()), &self.deps.fair);
+        let admins = Room::new(ADMIN_CONNECTIONS);
         for listening in sockets {
-            let permits = if listening.kind == Kind::Admin { &admins } else { &visitors };
-            let acceptor = self.acceptor(&listening, permits.clone())?;
+            let room = if listening.kind == Kind::Admin { &admins } else { &visitors };
+            let acceptor = self.acceptor(&listening, room.clone())?;
             self.serve(listening.kind, acceptor, &plain, &admin);
             self.sockets.push(listening);
         }
         Ok(())
     }
 
-    fn acceptor(&mut self, listening: &Listening, permits: Arc<Semaphore>) -> Result<Acceptor, StartError> {
+    fn acceptor(&mut self, listening: &Listening, room: Room) -> Result<Acceptor, StartError> {
         let address = listening.configured;
         let failed = |source| StartError::Bind { address, source };
         let socket = listening.socket.try_clone().map_err(failed)?;
         let local = socket.local_addr().map_err(failed)?;
         self.addresses.push((listening.kind, local));
-        Acceptor::new(socket, permits, self.deps.metrics.clone()).map_err(failed)
+        Acceptor::new(socket, room, self.deps.metrics.clone()).map_err(failed)
     }
 
     fn serve(&self, kind: Kind, acceptor: Acceptor, plain: &Plain, admin: &Arc<Admin>) {

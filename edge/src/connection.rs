@@ -28,6 +28,7 @@ use tokio::{
 use tokio_rustls::server::TlsStream;
 
 use crate::{
+    fair::Seat,
     gather::Gather,
     guard::{Baton, Guard},
     http::{
@@ -43,8 +44,10 @@ use crate::{
 
 /// What every request of one connection shares. Written once at the handshake; only what stands is refreshed.
 pub struct Visit {
-    /// The TCP peer.
+    /// The visitor: the TCP peer, or whom a balancer's header named.
     pub from: SocketAddr,
+    /// What the connection occupies.
+    pub seat: Arc<Seat>,
     /// Whether the peer is a proxy whose word counts.
     pub peer: Peer,
     /// The connection's name.
@@ -77,14 +80,14 @@ struct Tls {
 impl Visit {
     /// The visit, and the stream that it is on.
     fn new(secured: Secured) -> (Self, TlsStream<Gather<TcpStream>>) {
-        let Secured { tls, from, admission, leaf, policy } = secured;
+        let Secured { tls, from, seat, admission, leaf, policy } = secured;
         let peer = policy.peer(from.ip());
         let name = admission.site.hostname.clone();
         let forwarding = Forwarding::new(from, &name, peer);
         let standing = Standing::new(admission);
         let (turns, baton, facts) = (Turns::default(), Arc::default(), tls_facts(&tls));
         let tunnel = OnceLock::new();
-        (Self { from, peer, name, standing, leaf, policy, forwarding, turns, baton, tunnel, tls: facts }, tls)
+        (Self { from, seat, peer, name, standing, leaf, policy, forwarding, turns, baton, tunnel, tls: facts }, tls)
     }
 
     /// The connection becomes a tunnel for this name.

@@ -15,7 +15,10 @@ use clock::SharedClock;
 use control_client::Directory;
 use serde::Serialize;
 
-use crate::control::ControlView;
+use crate::{
+    control::ControlView,
+    fair::{Fair, Level},
+};
 
 /// A renewal loop that has not turned for so long is stuck.
 const HEARTBEAT_OVERDUE: Duration = Duration::from_secs(25 * 60);
@@ -43,6 +46,7 @@ pub struct Health {
     certificates: Certificates,
     store: Arc<dyn Store>,
     directory: Option<Directory>,
+    fair: Arc<Fair>,
     clock: SharedClock,
 }
 
@@ -59,6 +63,8 @@ pub struct Readiness {
     pub renewal_loop: bool,
     /// When it last did.
     pub renewal_heartbeat: String,
+    /// How short memory is: `calm`, `high` or `full`. Nothing new is taken when it is full.
+    pub memory: Level,
     /// What the control plane has told; no part of `ready`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub control: Option<ControlView>,
@@ -70,9 +76,10 @@ impl Health {
         certificates: Certificates,
         store: Arc<dyn Store>,
         directory: Option<Directory>,
+        fair: Arc<Fair>,
         clock: SharedClock,
     ) -> Self {
-        Self { phase: Arc::new(AtomicU8::new(Phase::Starting as u8)), certificates, store, directory, clock }
+        Self { phase: Arc::new(AtomicU8::new(Phase::Starting as u8)), certificates, store, directory, fair, clock }
     }
 
     /// Enters a phase.
@@ -94,13 +101,14 @@ impl Health {
         let store = tokio::time::timeout(STORE_TIMEOUT, self.store.list(PROBE_PREFIX)).await.is_ok_and(|r| r.is_ok());
         let heartbeat = self.certificates.heartbeat();
         let renewal_loop = self.clock.now().since(heartbeat) < HEARTBEAT_OVERDUE;
-        let phase = self.phase();
+        let (phase, memory) = (self.phase(), self.fair.level());
         Readiness {
-            ready: phase == Phase::Serving && store && renewal_loop,
+            ready: phase == Phase::Serving && store && renewal_loop && memory < Level::Full,
             phase,
             store,
             renewal_loop,
             renewal_heartbeat: heartbeat.to_string(),
+            memory,
             control: self.directory.as_ref().map(ControlView::of),
         }
     }

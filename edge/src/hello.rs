@@ -3,14 +3,19 @@
 //! The hello is parsed by rustls alone. There is no sniffing and no fallback: a hello that rustls cannot read, one
 //! without a name, and one whose name cannot be a hostname all end here, and the gate is never asked.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use names::{Hostname, HostnameError};
 use rustls::server::{Acceptor, ClientHello};
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
-use crate::{gather::Gather, policy::LineLimits, serve::Accepted};
+use crate::{
+    arrive::{self, Arrived},
+    fair::{Refused, Seat},
+    gather::Gather,
+    policy::LineLimits,
+};
 
 /// The ALPN protocol of a CA's validation connection (RFC 8737 section 6.2).
 pub const ACME_TLS_ALPN: &[u8] = b"acme-tls/1";
@@ -34,6 +39,8 @@ pub struct Visitor {
     pub name: Hostname,
     /// Who connected.
     pub from: SocketAddr,
+    /// What the connection occupies.
+    pub seat: Arc<Seat>,
     pub(crate) start: StartHandshake<Gather<TcpStream>>,
 }
 
@@ -50,6 +57,9 @@ pub enum HelloError {
     /// The bytes are not TLS, or the peer went away.
     #[error("the ClientHello cannot be read")]
     Read(#[source] std::io::Error),
+    /// Too many handshakes have begun of late.
+    #[error("the handshake may not begin")]
+    Refused(#[from] Refused),
     /// The hello did not arrive in time.
     #[error("the ClientHello did not arrive in time")]
     TimedOut,
@@ -63,6 +73,7 @@ impl HelloError {
             Self::NoName => "hello_no_name",
             Self::Read(error) if error.kind() == std::io::ErrorKind::InvalidData => "hello_not_tls",
             Self::Read(_) => "hello_closed",
+            Self::Refused(refused) => refused.code(),
             Self::TimedOut => "hello_timeout",
         }
     }
@@ -80,17 +91,22 @@ pub enum Alert {
 /// Reads the ClientHello.
 ///
 /// # Errors
-/// [`HelloError`]; the peer has been sent the matching alert where there is one.
-pub async fn read(accepted: Accepted, limits: &LineLimits) -> Result<Hello, HelloError> {
-    let Accepted { tcp, from } = accepted;
+/// [`HelloError`]; the peer has been sent the matching alert where there is one, and a reset where there were too many.
+pub async fn read(arrived: Arrived, limits: &LineLimits) -> Result<Hello, HelloError> {
+    let Arrived { tcp, from, seat } = arrived;
     let acceptor = LazyConfigAcceptor::new(Acceptor::default(), tcp);
     let start = timeout(limits.hello_timeout, acceptor).await.map_err(|_| HelloError::TimedOut)?;
     // Until here the acceptor sends its alerts itself, and they must not wait for company.
     let StartHandshake { accepted, io, .. } = start.map_err(HelloError::Read)?;
+    // From here on there is work to do: the gate's, the store's, and at last a signature.
+    if let Err(refused) = seat.begin_handshake(&limits.fair) {
+        arrive::reset(&io);
+        return Err(refused.into());
+    }
     let mut start = StartHandshake::from_parts(accepted, Gather::new(io));
     match asked(&start.client_hello()) {
-        Ok((name, true)) => Ok(Hello::Probe(Visitor { name, from, start })),
-        Ok((name, false)) => Ok(Hello::Visitor(Visitor { name, from, start })),
+        Ok((name, true)) => Ok(Hello::Probe(Visitor { name, from, seat, start })),
+        Ok((name, false)) => Ok(Hello::Visitor(Visitor { name, from, seat, start })),
         Err(error) => {
             send_alert(&mut start.io, Alert::UnrecognizedName).await;
             Err(error)

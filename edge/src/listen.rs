@@ -3,14 +3,17 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
+use rustix::process::{Resource, Rlimit};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::{
     net::TcpListener,
     sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    fair::{Fair, Shortage},
     metrics::Metrics,
     policy::Policy,
     serve::{Accepted, Deps, serve},
@@ -18,8 +21,15 @@ use crate::{
 
 /// Connections that the kernel may hold until they are accepted.
 const BACKLOG: i32 = 4096;
-/// How long accepting pauses when the process has run out of descriptors: closing connections is what helps.
+/// How long accepting pauses when the process has run out of descriptors or places: closing connections is what helps.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
+/// Idle connections that are closed when an accept has failed: room for those that come within the pause.
+const AT_ONCE: usize = 32;
+/// Descriptors for listeners, the store, the log, the gate and the control plane.
+const RESERVED_DESCRIPTORS: usize = 64;
+/// A peer that vanished without a word is noticed within half a minute: by probes when nothing is sent, by this when what
+/// is sent is not acknowledged.
+const VANISHED_AFTER: Duration = Duration::from_secs(30);
 
 /// Binds a listener. Its options are inherited by every connection, which saves system calls at each accept.
 ///
@@ -40,23 +50,69 @@ pub fn bind(address: SocketAddr, dual: bool) -> io::Result<std::net::TcpListener
     Ok(listener)
 }
 
-/// Sets the options that connections inherit: no Nagle delay, and a peer that vanished is noticed within two minutes.
+/// Sets the options that connections inherit: no Nagle delay, and a peer that vanished is noticed within half a minute.
 ///
 /// # Errors
 /// What the kernel says.
 pub fn tune(listener: &std::net::TcpListener) -> io::Result<()> {
     let socket = SockRef::from(listener);
     socket.set_tcp_nodelay(true)?;
-    let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(20));
+    let keepalive = TcpKeepalive::new().with_time(VANISHED_AFTER / 2).with_interval(VANISHED_AFTER / 6);
     socket.set_tcp_keepalive(&keepalive.with_retries(3))?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(VANISHED_AFTER))?;
     socket.set_nonblocking(true)
+}
+
+/// How many connections may be open at once.
+#[derive(Clone)]
+pub struct Room {
+    permits: Arc<Semaphore>,
+    /// Whoever may be asked to make room.
+    fair: Option<Arc<Fair>>,
+}
+
+impl Room {
+    /// For connections of which none ever has to leave.
+    pub fn new(most: usize) -> Self {
+        Self { permits: Arc::new(Semaphore::new(most)), fair: None }
+    }
+
+    /// For visitors: when it is full, those that have been idle the longest make room.
+    pub fn of_visitors(most: usize, fair: &Arc<Fair>) -> Self {
+        Self { fair: Some(fair.clone()), ..Self::new(most) }
+    }
+
+    /// Waits for a place. At the limit the kernel's queue holds whoever comes next.
+    async fn take(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(permit) = self.permits.clone().try_acquire_owned() {
+            return Some(permit);
+        }
+        loop {
+            self.ask_for_room(1, Shortage::Connections);
+            // The semaphore is never closed; without a permit the connection would merely not be counted.
+            if let Ok(permit) = timeout(PAUSE_AFTER_ERROR, self.permits.clone().acquire_owned()).await {
+                return permit.ok();
+            }
+        }
+    }
+
+    fn ask_for_room(&self, connections: usize, why: Shortage) {
+        if let Some(fair) = &self.fair {
+            fair.shed(connections, why);
+        }
+    }
 }
 
 /// Accepts connections, each within the process's limit of open ones, and pauses when the kernel cannot give any.
 pub struct Acceptor {
     listener: TcpListener,
-    permits: Arc<Semaphore>,
+    room: Room,
     metrics: Metrics,
+    /// A connection that waits for its place.
+    waiting: Option<Accepted>,
+    /// Whether the last accept failed: one line in the log for a whole series.
+    failing: bool,
 }
 
 impl Acceptor {
@@ -64,13 +120,13 @@ impl Acceptor {
     ///
     /// # Errors
     /// When the runtime cannot register it.
-    pub fn new(listener: std::net::TcpListener, permits: Arc<Semaphore>, metrics: Metrics) -> io::Result<Self> {
-        Ok(Self { listener: TcpListener::from_std(listener)?, permits, metrics })
+    pub fn new(listener: std::net::TcpListener, room: Room, metrics: Metrics) -> io::Result<Self> {
+        Ok(Self { listener: TcpListener::from_std(listener)?, room, metrics, waiting: None, failing: false })
     }
 
     /// Hands every connection to `serve`, in a task of its own, until `stop`; then those that the kernel has already
     /// taken for us, whose peers believe that they are being served.
-    pub async fn serve_each<S, F>(self, tasks: TaskTracker, stop: CancellationToken, serve: S)
+    pub async fn serve_each<S, F>(mut self, tasks: TaskTracker, stop: CancellationToken, serve: S)
     where
         S: Fn(Accepted) -> F,
         F: Future<Output = ()> + Send + 'static,
@@ -85,27 +141,46 @@ impl Acceptor {
         while let Some(next) = stop.run_until_cancelled(self.next()).await {
             spawn(next);
         }
+        if let Some(accepted) = self.waiting.take() {
+            spawn((accepted, None));
+        }
         // Not tokio's listener: it knows only of connections that the runtime has already been told of.
         let Ok(listener) = self.listener.into_std() else { return };
-        for next in std::iter::from_fn(|| waiting(&listener, &self.permits)).take(BACKLOG.unsigned_abs() as usize) {
+        for next in std::iter::from_fn(|| waiting(&listener, &self.room.permits)).take(BACKLOG.unsigned_abs() as usize)
+        {
             spawn(next);
         }
     }
 
-    /// The next connection. At the limit nothing is accepted and the kernel's queue holds the rest.
-    async fn next(&self) -> (Accepted, Option<OwnedSemaphorePermit>) {
-        // The semaphore is never closed; without a permit the connection would merely not be counted.
-        let permit = self.permits.clone().acquire_owned().await.ok();
+    /// The next connection, with its place. Where the future is dropped, a connection that waited for one is kept.
+    async fn next(&mut self) -> (Accepted, Option<OwnedSemaphorePermit>) {
         loop {
-            match self.listener.accept().await {
-                Ok((tcp, from)) => return (Accepted { tcp, from }, permit),
-                // The peer gave up between the kernel's queue and here.
-                Err(error) if is_peers_fault(&error) => {}
-                Err(error) => {
-                    self.metrics.accept_failed();
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(PAUSE_AFTER_ERROR).await;
+            while self.waiting.is_none() {
+                self.waiting = self.accept().await;
+            }
+            let permit = self.room.take().await;
+            if let Some(accepted) = self.waiting.take() {
+                return (accepted, permit);
+            }
+        }
+    }
+
+    async fn accept(&mut self) -> Option<Accepted> {
+        match self.listener.accept().await {
+            Ok((tcp, from)) => {
+                self.failing = false;
+                Some(Accepted { tcp, from })
+            }
+            // The peer gave up between the kernel's queue and here.
+            Err(error) if is_peers_fault(&error) => None,
+            Err(error) => {
+                self.metrics.accept_failed();
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::warn!(%error, "cannot accept connections; idle ones are closed");
                 }
+                self.room.ask_for_room(AT_ONCE, Shortage::Descriptors);
+                tokio::time::sleep(PAUSE_AFTER_ERROR).await;
+                None
             }
         }
     }
@@ -126,6 +201,24 @@ fn waiting(
 fn is_peers_fault(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// Lets the process have as many descriptors as it may, and returns how many visitors' connections they suffice for:
+/// each may need another one to its origin, and files need some too.
+pub fn most_connections(configured: usize) -> usize {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let descriptors = match rustix::process::setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    // None is no limit.
+    let Some(descriptors) = descriptors else { return configured };
+    let most = usize::try_from(descriptors).unwrap_or(usize::MAX).saturating_sub(RESERVED_DESCRIPTORS) / 2;
+    if most < configured {
+        tracing::warn!(descriptors, connections = most, configured, "fewer connections than limits.connections");
+    }
+    most.clamp(1, configured)
 }
 
 /// Serves TLS connections until `stop`.
@@ -150,5 +243,36 @@ async fn serve_one(accepted: Accepted, policy: Arc<Policy>, deps: Arc<Deps>) {
     if let Err(error) = &result {
         // Strangers decide how often this happens: counted always, told as often as the log bears (`limits.log_burst`).
         tracing::info!(client = %from, reason = error.code(), error = %telemetry::chain(error), "not served");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_vanished_peer_is_noticed_within_half_a_minute() {
+        let listener = bind("127.0.0.1:0".parse().unwrap(), false).unwrap();
+        let address = listener.local_addr().unwrap();
+        let listener = TcpListener::from_std(listener).unwrap();
+        let (client, accepted) = tokio::join!(tokio::net::TcpStream::connect(address), listener.accept());
+        let (accepted, _) = accepted.unwrap();
+        let socket = SockRef::from(&accepted);
+        // Inherited by the connection: silence is probed, and what is sent must be acknowledged.
+        let probes = socket.tcp_keepalive_interval().unwrap() * socket.tcp_keepalive_retries().unwrap();
+        assert!(socket.keepalive().unwrap() && socket.tcp_keepalive_time().unwrap() + probes <= VANISHED_AFTER);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(VANISHED_AFTER));
+        assert!(socket.tcp_nodelay().unwrap());
+        drop(client);
+    }
+
+    #[test]
+    fn descriptors_for_visitors_leave_some_for_their_origins() {
+        assert_eq!(most_connections(1), 1);
+        let most = most_connections(usize::MAX);
+        let limit = rustix::process::getrlimit(Resource::Nofile).current;
+        if let Some(limit) = limit {
+            assert!(most as u64 * 2 + RESERVED_DESCRIPTORS as u64 <= limit, "{most} of {limit}");
+        }
     }
 }

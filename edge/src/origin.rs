@@ -24,7 +24,11 @@ use pingora_core::{
 };
 use tokio::time::{Instant, timeout};
 
-use crate::{http::answer::Fault, tunnel::Dial};
+use crate::{
+    breaker::{Breaker, BreakerLimits},
+    http::answer::Fault,
+    tunnel::Dial,
+};
 use reach::Author;
 
 pub use lookup::Lookup;
@@ -62,6 +66,8 @@ pub struct OriginSettings {
     pub idle_timeout: Duration,
     /// How long addresses are used before they are looked up again.
     pub addresses_for: Duration,
+    /// When an origin that fails is left alone.
+    pub breaker: BreakerLimits,
 }
 
 /// Resolves origins and remembers them. A name is looked up once for everyone who waits, and again in the background
@@ -87,6 +93,8 @@ enum Known {
 pub struct Target {
     /// The origin's authority, for `Host`.
     pub authority: HeaderValue,
+    /// Whether it is asked at all.
+    pub breaker: Arc<Breaker>,
     resolved: Instant,
     fresh_until: Instant,
     refreshing: AtomicBool,
@@ -133,7 +141,8 @@ impl Origins {
             Some(_) => self.0.known.invalidate(origin).await,
             None => {}
         }
-        let resolve = async { self.0.known(self.0.resolve(origin).await) };
+        let breaker = Breaker::new(self.0.settings.breaker);
+        let resolve = async { self.0.known(self.0.resolve(origin, breaker).await) };
         match self.0.known.get_with_by_ref(origin, resolve).await {
             Known::Target(target) => Ok(target),
             Known::Refused { fault, .. } => Err(fault),
@@ -165,7 +174,7 @@ impl Origins {
 impl Inner {
     /// Looks the addresses up again; while that fails the old ones are used, and looked up again as often as fresh ones.
     async fn refresh(self: Arc<Self>, origin: Origin, old: Arc<Target>) {
-        let found = match self.resolve(&origin).await {
+        let found = match self.resolve(&origin, old.breaker.clone()).await {
             Err(fault @ (Fault::OriginSlow | Fault::OriginUnknown)) => {
                 tracing::debug!(%origin, reason = fault.code(), "an origin's addresses are not found again");
                 Ok(old.kept_on(self.settings.addresses_for))
@@ -185,7 +194,7 @@ impl Inner {
         }
     }
 
-    async fn resolve(&self, origin: &Origin) -> Result<Target, Fault> {
+    async fn resolve(&self, origin: &Origin, breaker: Arc<Breaker>) -> Result<Target, Fault> {
         let author = match self.operators_own.as_ref() == Some(origin) {
             true => Author::Operator,
             false => Author::Tenant,
@@ -204,7 +213,7 @@ impl Inner {
         let peers = allowed.into_iter().map(|address| self.peer(origin, address)).collect();
         let resolved = Instant::now();
         let fresh_until = resolved + self.settings.addresses_for;
-        Ok(Target { authority, resolved, fresh_until, refreshing: AtomicBool::new(false), peers })
+        Ok(Target { authority, breaker, resolved, fresh_until, refreshing: AtomicBool::new(false), peers })
     }
 
     async fn addresses(&self, origin: &Origin) -> Result<Vec<SocketAddr>, Fault> {
@@ -251,6 +260,7 @@ impl Target {
     fn kept_on(&self, time: Duration) -> Self {
         Self {
             authority: self.authority.clone(),
+            breaker: self.breaker.clone(),
             resolved: self.resolved,
             fresh_until: Instant::now() + time,
             refreshing: AtomicBool::new(false),

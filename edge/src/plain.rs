@@ -14,6 +14,8 @@ use names::Hostname;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    arrive::{self, Arrived},
+    fair::Fair,
     guard::Guard,
     http::{
         answer::{self, Fault},
@@ -37,6 +39,8 @@ pub struct Plain {
     pub https_port: u16,
     /// How long a connection may still bring a request once the process drains.
     pub drain_wait: Duration,
+    /// Seats for connections.
+    pub fair: Arc<Fair>,
     /// Counters.
     pub metrics: Metrics,
     /// The rules of the moment; here, how large and how slow a request may be.
@@ -49,14 +53,23 @@ impl Plain {
         let serve = |accepted: Accepted| {
             let (plain, stop) = (self.clone(), stop.clone());
             async move {
-                let answer = |request, _| std::future::ready(plain.answer(&request));
-                let stop = Stop { token: stop, wait: plain.drain_wait };
-                let limits = plain.policy.load().limits.guard;
-                let guarded = Guard::small_http1(accepted.tcp, &limits, plain.metrics.cuts());
-                http_server::serve(guarded, accepted.from, stop, answer).await;
+                let policy = plain.policy.load_full();
+                // Who is not taken is counted there; a plain-text visitor is told nothing more.
+                if let Ok(arrived) = arrive::arrive(accepted, &policy, &plain.fair).await {
+                    plain.serve_one(arrived, &policy, stop).await;
+                }
             }
         };
         acceptor.serve_each(tasks, stop.clone(), serve).await;
+    }
+
+    async fn serve_one(&self, arrived: Arrived, policy: &Policy, stop: CancellationToken) {
+        let Arrived { tcp, from, seat } = arrived;
+        seat.end_handshake();
+        let answer = |request, _| std::future::ready(self.answer(&request));
+        let stop = Stop { token: stop, wait: self.drain_wait };
+        let guarded = Guard::small_http1(tcp, &policy.limits.guard, self.metrics.cuts());
+        seat.unless_shed(http_server::serve(guarded, from, stop, answer)).await;
     }
 
     fn answer(&self, request: &Request<Incoming>) -> Reply {

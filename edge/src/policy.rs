@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use rustls::ServerConfig;
 
 use crate::{
+    fair::{FairLimits, MemoryLimits},
     guard::GuardLimits,
     http::{forward::Peer, loops::LoopMark},
     origin::Origins,
@@ -25,6 +26,8 @@ pub struct Policy {
     pub loops: LoopMark,
     /// Peers whose forwarding headers count.
     pub trusted_proxies: Vec<IpNet>,
+    /// Peers that begin each connection with a PROXY protocol header.
+    pub proxy_protocol: Vec<IpNet>,
     /// Deadlines of the line.
     pub limits: LineLimits,
     /// The TLS policy.
@@ -34,6 +37,8 @@ pub struct Policy {
 /// Deadlines that a connection and its requests live under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LineLimits {
+    /// From accept to a whole PROXY protocol header, where one is owed.
+    pub proxy_header_timeout: Duration,
     /// From accept to a whole ClientHello.
     pub hello_timeout: Duration,
     /// From the certificate being there to a finished handshake.
@@ -48,17 +53,32 @@ pub struct LineLimits {
     pub drain_wait: Duration,
     /// What the stream under the requests bears.
     pub guard: GuardLimits,
+    /// What one address, and all of them, may take.
+    pub fair: FairLimits,
+    /// Requests that one hostname may have in flight.
+    pub hostname_requests: usize,
+    /// How much memory the process may have.
+    pub memory: MemoryLimits,
 }
 
 impl Policy {
     /// How far the word of a peer counts.
     pub fn peer(&self, address: IpAddr) -> Peer {
-        let address = address.to_canonical();
-        match self.trusted_proxies.iter().any(|net| net.contains(&address)) {
+        match is_in(&self.trusted_proxies, address) {
             true => Peer::TrustedProxy,
             false => Peer::Visitor,
         }
     }
+
+    /// Whether a peer's connections begin with a PROXY protocol header.
+    pub fn speaks_for_others(&self, address: IpAddr) -> bool {
+        is_in(&self.proxy_protocol, address)
+    }
+}
+
+fn is_in(networks: &[IpNet], address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    networks.iter().any(|network| network.contains(&address))
 }
 
 impl std::fmt::Debug for Policy {

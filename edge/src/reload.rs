@@ -11,6 +11,8 @@ use prometheus::Registry;
 use serde::Serialize;
 
 use crate::{
+    breaker::BreakerLimits,
+    fair::{FairLimits, MemoryLimits, Rate},
     guard::GuardLimits,
     http::loops::LoopMark,
     http1::HeadLimits,
@@ -93,6 +95,11 @@ impl PolicyMaker {
             stream_timeout: limits.stream_timeout,
             idle_timeout: limits.origin_idle,
             addresses_for: limits.origin_addresses,
+            breaker: BreakerLimits {
+                exchanges: limits.breaker_exchanges,
+                window: limits.breaker_window,
+                pause: limits.breaker_pause,
+            },
         }
     }
 }
@@ -153,7 +160,9 @@ fn policy(config: &EdgeConfig, gate: Gate, origins: Origins, tls: Arc<rustls::Se
         origins,
         loops: LoopMark::of(&fleet(config)),
         trusted_proxies: config.proxy.trusted_proxies.clone(),
+        proxy_protocol: config.proxy.proxy_protocol.clone(),
         limits: LineLimits {
+            proxy_header_timeout: limits.proxy_header_timeout,
             hello_timeout: limits.hello_timeout,
             handshake_timeout: limits.handshake_timeout,
             read_timeout: limits.read_timeout,
@@ -161,6 +170,9 @@ fn policy(config: &EdgeConfig, gate: Gate, origins: Origins, tls: Arc<rustls::Se
             keepalive_timeout: limits.keepalive_timeout,
             drain_wait: limits.drain_wait,
             guard: guard_limits(limits),
+            fair: fair_limits(limits),
+            hostname_requests: limits.requests_per_hostname,
+            memory: MemoryLimits { bytes: limits.memory, high: limits.memory_high },
         },
         tls,
     }
@@ -178,6 +190,16 @@ pub(crate) fn guard_limits(limits: &Limits) -> GuardLimits {
         head_timeout: limits.request_header_timeout,
         write_timeout: limits.write_timeout,
         control_frames: limits.h2_control_frames,
+    }
+}
+
+fn fair_limits(limits: &Limits) -> FairLimits {
+    FairLimits {
+        address_connections: limits.connections_per_address,
+        address_handshakes: limits.handshakes_per_address,
+        address_rate: Rate::per_second(limits.handshake_rate_per_address),
+        handshakes: limits.handshakes,
+        rate: Rate::per_second(limits.handshake_rate),
     }
 }
 

@@ -17,6 +17,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::{
     admit::Admitted,
+    fair::Seat,
     gather::Gather,
     hello::{Alert, Visitor},
     policy::Policy,
@@ -32,6 +33,8 @@ pub struct Secured {
     pub tls: TlsStream<Gather<TcpStream>>,
     /// The visitor's address.
     pub from: std::net::SocketAddr,
+    /// What the connection occupies.
+    pub seat: Arc<Seat>,
     /// What the gate says about the name.
     pub admission: Admission,
     /// The certificate in use.
@@ -94,7 +97,7 @@ pub async fn secure(admitted: Admitted, policy: Arc<Policy>, deps: &Deps) -> Res
             }
         },
     };
-    let (from, at) = (visitor.from, Instant::now());
+    let (from, seat, at) = (visitor.from, visitor.seat, Instant::now());
     let handshake = visitor.start.into_stream(tls::for_visitor(&policy.tls, &leaf));
     let mut stream = timeout(policy.limits.handshake_timeout, handshake)
         .await
@@ -102,8 +105,9 @@ pub async fn secure(admitted: Admitted, policy: Arc<Policy>, deps: &Deps) -> Res
         .map_err(SecureError::Handshake)?;
     finish(&mut stream).await.map_err(SecureError::Handshake)?;
     let resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
+    seat.secured(resumed, &policy.limits.fair);
     deps.metrics.handshake_done(resumed, at.elapsed());
-    Ok(Secured { tls: stream, from, admission, leaf, policy })
+    Ok(Secured { tls: stream, from, seat, admission, leaf, policy })
 }
 
 /// Ends the gathering of the handshake. In TLS 1.3 only tickets are left to send, which go with the first response; in

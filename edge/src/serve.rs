@@ -1,7 +1,7 @@
 //! The line that every TLS connection goes through.
 //!
-//! ClientHello -> gate -> certificate and handshake -> requests. A validation probe of a CA (RFC 8737) leaves the line
-//! at the hello. This file is the map of the crate: read it second, after `main.rs`.
+//! Seat -> ClientHello -> gate -> certificate and handshake -> requests. A validation probe of a CA (RFC 8737) leaves
+//! the line at the hello. This file is the map of the crate: read it second, after `main.rs`.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -10,6 +10,8 @@ use tokio::net::TcpStream;
 
 use crate::{
     admit::{self, AdmitError},
+    arrive::{self, ArriveError, Arrived},
+    fair::Fair,
     hello::{self, Hello, HelloError},
     metrics::Metrics,
     policy::Policy,
@@ -33,6 +35,8 @@ pub struct Deps {
     pub certificates: Certificates,
     /// Challenges of orders in flight.
     pub challenges: Arc<Challenges>,
+    /// Seats for connections.
+    pub fair: Arc<Fair>,
     /// Proxies requests once a connection is secured.
     pub proxy: Proxy,
     /// Counters of every stage.
@@ -55,9 +59,15 @@ pub enum ServeError {
     /// The gate does not admit the name, or could not say.
     #[error("the name is not admitted")]
     Admit(#[from] AdmitError),
+    /// There is no seat for it.
+    #[error("the connection is not taken")]
+    Arrive(#[from] ArriveError),
     /// There was no usable ClientHello.
     #[error("no usable ClientHello")]
     Hello(#[from] HelloError),
+    /// It was idle, and others needed its place.
+    #[error("the idle connection made room for others")]
+    MadeRoom,
     /// No certificate in time, or the handshake failed.
     #[error("the connection was not secured")]
     Secure(#[from] SecureError),
@@ -68,7 +78,9 @@ impl ServeError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Admit(error) => error.code(),
+            Self::Arrive(error) => error.code(),
             Self::Hello(error) => error.code(),
+            Self::MadeRoom => "made_room",
             Self::Secure(error) => error.code(),
         }
     }
@@ -79,8 +91,14 @@ impl ServeError {
 /// # Errors
 /// [`ServeError`] when the connection ended before its first request could be read; the peer has had its alert.
 pub async fn serve(accepted: Accepted, policy: Arc<Policy>, deps: &Deps) -> Result<Served, ServeError> {
+    let arrived = arrive::arrive(accepted, &policy, &deps.fair).await?;
+    let seat = arrived.seat.clone();
+    seat.unless_shed(serve_seated(arrived, policy, deps)).await.unwrap_or(Err(ServeError::MadeRoom))
+}
+
+async fn serve_seated(arrived: Arrived, policy: Arc<Policy>, deps: &Deps) -> Result<Served, ServeError> {
     // Boxed so that the handshake's buffers are gone while the connection idles between requests.
-    let Some(secured) = Box::pin(secure_visitor(accepted, policy, deps)).await? else {
+    let Some(secured) = Box::pin(secure_visitor(arrived, policy, deps)).await? else {
         return Ok(Served::Probe);
     };
     deps.proxy.run(secured).await;
@@ -89,11 +107,11 @@ pub async fn serve(accepted: Accepted, policy: Arc<Policy>, deps: &Deps) -> Resu
 
 /// Everything before the first request; `None` for a probe, which has no requests.
 async fn secure_visitor(
-    accepted: Accepted,
+    arrived: Arrived,
     policy: Arc<Policy>,
     deps: &Deps,
 ) -> Result<Option<Box<Secured>>, ServeError> {
-    let visitor = match hello::read(accepted, &policy.limits).await? {
+    let visitor = match hello::read(arrived, &policy.limits).await? {
         Hello::Visitor(visitor) => visitor,
         Hello::Probe(probe) => {
             probe::answer(probe, &deps.challenges, &policy).await?;

@@ -4,12 +4,13 @@
 //! change; a request compares that count with the one that its connection was last admitted under, which is one load,
 //! and asks the gate again only when they differ.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use control_client::{Gate, Refusal, Site};
 
 use crate::{
+    fair::{Lane, Lanes, OnLane},
     http::answer::Fault,
     origin::{Origins, Target},
 };
@@ -23,12 +24,19 @@ pub struct Admission {
     version: u64,
     /// The origin's addresses, resolved at the first request.
     target: ArcSwapOption<Target>,
+    /// Where the hostname's requests are counted, found at the first one.
+    lane: OnceLock<Arc<Lane>>,
 }
 
 impl Admission {
     /// What the gate said when the count of changes was `version`.
     pub fn new(site: Arc<Site>, version: u64) -> Self {
-        Self { site, version, target: ArcSwapOption::empty() }
+        Self { site, version, target: ArcSwapOption::empty(), lane: OnceLock::new() }
+    }
+
+    /// Counts a request of the hostname, unless `most` are in flight.
+    pub fn enter_lane(&self, lanes: &Arc<Lanes>, most: usize) -> Option<OnLane> {
+        self.lane.get_or_init(|| lanes.find(&self.site.hostname)).enter(most)
     }
 
     /// The origin's addresses: kept here, so that nothing is looked up while they are fresh.
@@ -83,6 +91,7 @@ impl Standing {
                 site: standing.site.clone(),
                 version,
                 target: ArcSwapOption::new(standing.target.load_full()),
+                lane: standing.lane.clone(),
             },
             false => Admission::new(site, version),
         };

@@ -220,6 +220,23 @@ impl EdgeProcess {
         self.daemon().id()
     }
 
+    /// Leaves it this many descriptors beside those that it has open.
+    pub fn leave_descriptors(&self, more: usize) {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap().count();
+        let limit = format!("--nofile={0}:{0}", open + more);
+        let status = std::process::Command::new("prlimit").arg(format!("--pid={}", self.id())).arg(limit).status();
+        assert!(status.is_ok_and(|status| status.success()), "prlimit (util-linux) must work");
+    }
+
+    /// Processor time that it has used.
+    pub fn cpu_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap();
+        // Behind the program's name, which may hold anything: fields 14 and 15, in hundredths of a second.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+        Duration::from_millis(ticks * 10)
+    }
+
     /// How it ended, if it has.
     pub fn exited(&self) -> Option<ExitStatus> {
         self.daemon.as_ref().and_then(Daemon::exited)

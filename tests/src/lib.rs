@@ -21,6 +21,8 @@ mod follows_the_control_plane;
 #[cfg(test)]
 mod hands_over;
 #[cfg(test)]
+mod hears_balancers;
+#[cfg(test)]
 mod is_examined;
 #[cfg(test)]
 mod is_operated;
@@ -46,6 +48,10 @@ mod refuses_hostile_http2;
 mod renews_under_traffic;
 #[cfg(test)]
 mod serves_real_clients;
+#[cfg(test)]
+mod shares_fairly;
+#[cfg(test)]
+mod spares_stuck_origins;
 #[cfg(test)]
 mod survives_crashes;
 #[cfg(test)]

@@ -77,6 +77,11 @@ path = "{storage}"
 [proxy]
 default_origin = "http://{origin}"
 allow_private_origins = true
+[limits]
+connections_per_address = 1000000
+handshakes_per_address = 1000000
+handshake_rate = 1000000
+handshake_rate_per_address = 1000000
 [log]
 access = "off"
 level = "warn"

@@ -6,6 +6,10 @@
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
+/// Seconds after which a request that was turned away may be served (RFC 9110 section 10.2.3): whatever was short is
+/// short for moments, and an origin that is left alone is tried again about then.
+const RETRY_AFTER: &str = "5";
+
 /// Why the edge answers instead of the origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -15,6 +19,8 @@ pub enum Fault {
     BadRequest,
     /// The request expects what the edge does not do (RFC 9110 section 15.5.18).
     ExpectationFailed,
+    /// The hostname has as many requests in flight as one may have.
+    Busy,
     /// The name was served on this connection and is not any more; a new connection is refused.
     Gone,
     /// The request's head did not arrive in time (RFC 9110 section 15.5.9).
@@ -37,10 +43,14 @@ pub enum Fault {
     OriginForbidden,
     /// The origin's certificate does not prove its name.
     OriginNotTrusted,
+    /// The origin has failed so often that it is left alone for a while.
+    OriginPaused,
     /// The origin did not accept or did not answer in time.
     OriginSlow,
     /// The origin's name has no address.
     OriginUnknown,
+    /// The edge itself is short of memory.
+    Overloaded,
     /// The request's target is longer than the limit (RFC 9110 section 15.5.15).
     TargetTooLong,
     /// The request's version of HTTP is not one that is spoken here (RFC 9110 section 15.6.6).
@@ -64,6 +74,7 @@ impl Fault {
                 StatusCode::BAD_GATEWAY
             }
             Self::OriginSlow => StatusCode::GATEWAY_TIMEOUT,
+            Self::Busy | Self::OriginPaused | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::VersionNotSupported => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
         }
@@ -74,6 +85,7 @@ impl Fault {
         match self {
             Self::BadHost => "bad_host",
             Self::BadRequest => "bad_request",
+            Self::Busy => "hostname_busy",
             Self::ExpectationFailed => "expectation_failed",
             Self::Gone => "name_gone",
             Self::HeadTimeout => "head_timeout",
@@ -86,8 +98,10 @@ impl Fault {
             Self::OriginBroken => "origin_broken",
             Self::OriginForbidden => "ssrf_blocked",
             Self::OriginNotTrusted => "origin_not_trusted",
+            Self::OriginPaused => "origin_paused",
             Self::OriginSlow => "origin_slow",
             Self::OriginUnknown => "origin_unknown",
+            Self::Overloaded => "overloaded",
             Self::TargetTooLong => "target_too_long",
             Self::VersionNotSupported => "version_not_supported",
         }
@@ -108,6 +122,7 @@ impl Fault {
             StatusCode::BAD_GATEWAY => "bad_gateway",
             StatusCode::LOOP_DETECTED => "loop_detected",
             StatusCode::GATEWAY_TIMEOUT => "gateway_timeout",
+            StatusCode::SERVICE_UNAVAILABLE => "service_unavailable",
             _ => "internal_error",
         }
     }
@@ -131,14 +146,18 @@ impl Fault {
             StatusCode::GATEWAY_TIMEOUT => {
                 "The site behind this address takes too long to answer. Please try again later."
             }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                "The site behind this address cannot take more requests right now. Please try again in a moment."
+            }
             _ => "The request could not be served. Please try again later.",
         }
     }
 
     /// Every fault, for metrics that exist from the start.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::BadHost,
         Self::BadRequest,
+        Self::Busy,
         Self::ExpectationFailed,
         Self::Gone,
         Self::HeadTimeout,
@@ -151,8 +170,10 @@ impl Fault {
         Self::OriginBroken,
         Self::OriginForbidden,
         Self::OriginNotTrusted,
+        Self::OriginPaused,
         Self::OriginSlow,
         Self::OriginUnknown,
+        Self::Overloaded,
         Self::TargetTooLong,
         Self::VersionNotSupported,
     ];
@@ -197,6 +218,9 @@ pub fn answer(fault: Fault, accept: Option<&HeaderValue>) -> Answer {
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     ];
+    if fault.status() == StatusCode::SERVICE_UNAVAILABLE {
+        fields.push((header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER)));
+    }
     if fault == Fault::MethodNotAllowed {
         // RFC 9110 section 15.5.6 wants the list: of what the edge passes on, since the origin is not asked.
         fields.push((header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")));

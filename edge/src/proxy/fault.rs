@@ -1,6 +1,7 @@
 //! Pingora's errors in the edge's words.
 
 use pingora_core::{Error, ErrorSource, ErrorType};
+use rustix::io::Errno;
 
 use crate::http::answer::Fault;
 
@@ -11,6 +12,19 @@ pub(crate) fn of(error: &Error) -> Option<Fault> {
         ErrorSource::Downstream => of_visitor(error.etype()),
         ErrorSource::Internal | ErrorSource::Unset => Some(Fault::Internal),
     }
+}
+
+/// Whether a failed exchange tells something about the origin. A process without descriptors does not.
+pub(crate) fn is_origins(error: &Error) -> bool {
+    error.esource() == &ErrorSource::Upstream
+        && error.etype() != &ErrorType::SocketError
+        && !is_out_of_descriptors(error)
+}
+
+fn is_out_of_descriptors(error: &Error) -> bool {
+    let cause = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    let code = cause.and_then(std::io::Error::raw_os_error);
+    [Errno::MFILE, Errno::NFILE].into_iter().any(|errno| code == Some(errno.raw_os_error()))
 }
 
 fn of_origin(kind: &ErrorType) -> Fault {

@@ -19,7 +19,9 @@ use tokio::time::Instant;
 use super::{MAX_ATTEMPTS, drain::Drain, fault, head, log};
 use crate::{
     access_log::AccessLog,
+    breaker::Pass,
     connection::{Visit, visit_of},
+    fair::{Busy, Lanes, Level, OnLane},
     http::{
         answer::{self, Answer, Fault},
         forward::OriginHost,
@@ -35,11 +37,15 @@ use crate::{
 /// How long the rest of a request's body is read after an early answer, so that the connection can be used again.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Heads of status 1xx before the answer: one 100, one 103 or two are honest.
+const MAX_INTERIM: usize = 8;
+
 pub(crate) struct Hooks {
     pub(super) log: AccessLog,
     pub(super) metrics: Metrics,
     pub(super) clock: SharedClock,
     drain: Drain,
+    lanes: Arc<Lanes>,
 }
 
 /// What is known of one request.
@@ -52,6 +58,14 @@ pub(crate) struct Context {
     target: Option<Arc<Target>>,
     exchange: Exchange,
     attempts: usize,
+    /// Counts the request as in flight until it is over, however it ends.
+    busy: Option<Busy>,
+    /// Its place among the requests of its hostname.
+    on_lane: Option<OnLane>,
+    /// Its leave to be sent to the origin, until it is known what came of it.
+    pass: Option<Pass>,
+    /// Heads of status 1xx that the origin has sent.
+    interim: usize,
 }
 
 /// Where a request goes.
@@ -63,18 +77,30 @@ enum Route {
 
 impl Hooks {
     pub(super) fn new(log: AccessLog, metrics: Metrics, clock: SharedClock, drain: Drain) -> Self {
-        Self { log, metrics, clock, drain }
+        Self { log, metrics, clock, drain, lanes: Arc::default() }
     }
 
-    /// The response that is written next says `Connection: close` when the process drains.
-    fn announce_drain(&self, session: &mut Session) {
-        if self.drain.is_on() {
+    /// The response that is written next says `Connection: close` when the process drains, or is short of memory.
+    fn announce_end(&self, session: &mut Session, visit: Option<&Visit>) {
+        if self.drain.is_on() || visit.is_some_and(|visit| visit.seat.level() > Level::Calm) {
             session.set_keepalive(None);
         }
     }
 
+    /// Where a request is sent to, once it has its place and its leave; all that is given back when it is over.
+    async fn enter(&self, admission: &Admission, visit: &Visit, ctx: &mut Context) -> Result<Arc<Target>, Fault> {
+        let most = visit.policy.limits.hostname_requests;
+        ctx.on_lane = Some(admission.enter_lane(&self.lanes, most).ok_or(Fault::Busy)?);
+        let target = admission.target(&visit.policy.origins).await?;
+        ctx.pass = Some(target.breaker.enter(&*self.clock).ok_or(Fault::OriginPaused)?);
+        Ok(target)
+    }
+
     /// The site of a request, or the edge's own answer.
     async fn route(&self, head: &RequestHeader, visit: &Visit) -> Route {
+        if is_too_much(visit) {
+            return Route::Fault(Fault::Overloaded);
+        }
         if visit.is_h2()
             && let Err(fault) = head::check_h2(head, &visit.policy.limits.guard.head)
         {
@@ -123,6 +149,10 @@ impl ProxyHttp for Hooks {
             target: None,
             exchange: Exchange::Answer,
             attempts: 0,
+            busy: None,
+            on_lane: None,
+            pass: None,
+            interim: 0,
         }
     }
 
@@ -132,6 +162,7 @@ impl ProxyHttp for Hooks {
     async fn early_request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<()> {
         let visit = visit_of(session.digest()).ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
         visit.turns.next();
+        ctx.busy = Some(visit.seat.begin_request());
         if session.is_upgrade_req() && !head::is_websocket(session.req_header()) {
             head::drop_upgrade(session.req_header_mut());
         }
@@ -152,12 +183,12 @@ impl ProxyHttp for Hooks {
         let visit = ctx.visit.clone().ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
         let fault = match self.route(session.req_header(), &visit).await {
             Route::Answer(answer) => {
-                self.announce_drain(session);
+                self.announce_end(session, Some(&visit));
                 send(session, answer).await?;
                 return Ok(true);
             }
             Route::Fault(fault) => fault,
-            Route::Origin(admission) => match admission.target(&visit.policy.origins).await {
+            Route::Origin(admission) => match self.enter(&admission, &visit, ctx).await {
                 Ok(target) => {
                     (ctx.site, ctx.target) = (Some(admission.site.clone()), Some(target));
                     return Ok(false);
@@ -170,7 +201,7 @@ impl ProxyHttp for Hooks {
             session.set_keepalive(None);
         }
         let rendered = render(fault, session);
-        self.announce_drain(session);
+        self.announce_end(session, Some(&visit));
         send(session, rendered).await?;
         Ok(true)
     }
@@ -250,6 +281,11 @@ impl ProxyHttp for Hooks {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
+        if let Some(pass) = ctx.pass.take()
+            && fault::is_origins(error)
+        {
+            pass.failed(&*self.clock);
+        }
         let refused = ctx.visit.as_ref().and_then(|visit| visit.baton.refused()).map(Refusal::fault);
         let Some(fault) = refused.or_else(|| fault::of(error)) else {
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
@@ -269,7 +305,17 @@ impl ProxyHttp for Hooks {
         response: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> Result<()> {
-        self.announce_drain(session);
+        self.announce_end(session, ctx.visit.as_deref());
+        if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
+            ctx.interim += 1;
+            return match ctx.interim > MAX_INTERIM {
+                true => Err(Error::new_up(ErrorType::InvalidHTTPHeader)),
+                false => Ok(()),
+            };
+        }
+        if let Some(pass) = ctx.pass.take() {
+            pass.answered(&*self.clock);
+        }
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
             if !websocket::is_accepted(&session.req_header().headers, &response.headers) {
                 return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
@@ -296,6 +342,15 @@ impl ProxyHttp for Hooks {
 
     fn suppress_proxy_warn_log(&self, _: &Session, _: &Context, _: &Error, _: ProxyWarnLogContext) -> bool {
         true
+    }
+}
+
+/// Whether there is too little memory for one more request; on HTTP/2 one visitor's requests would go on and on.
+fn is_too_much(visit: &Visit) -> bool {
+    match visit.seat.level() {
+        Level::Calm => false,
+        Level::High => visit.is_h2() && visit.seat.requests() > 1,
+        Level::Full => true,
     }
 }
 

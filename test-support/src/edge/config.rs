@@ -9,7 +9,8 @@ use toml::{Table, Value};
 
 use crate::{AcmeProxy, ControlProcess, FakeGate, Loopback, Origin, Pebble, toml_text::merge};
 
-/// What an idle machine needs a hundredth of; and tests look for lines that a flood would leave out.
+/// What an idle machine needs a hundredth of; room for the crowds that tests send from one address; and tests look for
+/// lines that a flood would leave out.
 const PATIENT: &str = r#"
 [ask]
 timeout = "30s"
@@ -20,6 +21,10 @@ certificate_wait = "60s"
 connect_timeout = "30s"
 watchdog = "10m"
 log_burst = 1000000
+connections_per_address = 1000000
+handshakes_per_address = 1000000
+handshake_rate = 1000000
+handshake_rate_per_address = 1000000
 "#;
 
 /// How an [`EdgeProcess`](super::EdgeProcess) is configured. What is not given is left to the edge's defaults.

@@ -99,6 +99,8 @@ limits! {
     ask_cache: u64 = 64 * MIB, 64 * KIB => 16 * GIB;
     /// Questions to the ask endpoint at once; a further unknown name is refused as if the endpoint had failed.
     ask_in_flight: usize = 256, 1 => 65_536;
+    /// Questions to the ask endpoint in a second about names that were never allowed, on average over ten; beyond it they are refused as if the endpoint had failed.
+    ask_rate: usize = 100, 1 => 1_000_000;
     /// How long the control plane may take to answer, or to send the next piece of an answer; then it is tried again later.
     control_timeout: Duration = secs(10), ms(100) => mins(2);
     /// Names known from the control plane, about 150 bytes each; those above it are left to the ask endpoint.

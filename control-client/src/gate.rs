@@ -27,6 +27,7 @@ use crate::{
     flights::{Boarding, Flights, Slot, Ticket},
     memory::{Allowed, Entry, Memory, Verdict},
     metrics::Metrics,
+    pace::Pace,
     records::{Record, Records},
     sampler::Sampler,
     settings::GateLimits,
@@ -34,6 +35,15 @@ use crate::{
 
 /// Shortest and longest time an answer may set for itself.
 const TTL_BOUNDS: (u64, u64) = (1, 3600);
+
+/// Why a question is not asked.
+#[derive(Debug, Clone, Copy)]
+enum TooMany {
+    /// As many are on their way as may be.
+    InFlight,
+    /// As many were asked about strangers, lately, as may be.
+    OfLate,
+}
 
 type Outcome = Result<Admitted, Refusal>;
 
@@ -44,6 +54,7 @@ pub struct Gate(Arc<Inner>);
 struct Inner {
     endpoint: Endpoint,
     flights: Arc<Flights<Outcome>>,
+    pace: Pace,
     memory: Memory,
     records: Records,
     directory: Option<Directory>,
@@ -112,6 +123,7 @@ impl Gate {
         let inner = Arc::new(Inner {
             endpoint,
             flights: Flights::new(limits.questions_in_flight),
+            pace: Pace::per_second(limits.questions_per_second),
             memory: Memory::new(limits.cache_bytes),
             records,
             directory,
@@ -160,12 +172,13 @@ impl Gate {
 
     async fn ask(&self, name: &Hostname) -> Outcome {
         let ticket = match self.0.flights.board(name, || self.0.remembered(name)) {
-            Boarding::Full => return self.0.refuse_in_flight(name),
+            Boarding::Full => return self.0.refuse(name, TooMany::InFlight),
             Boarding::Join(ticket) => {
                 self.0.metrics.joined.inc();
                 ticket
             }
             Boarding::Landed(outcome) => return outcome,
+            Boarding::Lead(..) if !self.0.may_ask(name) => return self.0.refuse(name, TooMany::OfLate),
             Boarding::Lead(slot, ticket) => self.take_off(slot, ticket),
         };
         // Without an outcome the flight's task is gone, by a panic or with its runtime.
@@ -306,13 +319,23 @@ impl Inner {
         Some(Allowed { site: Arc::new(site), answered: Timestamp::from_millis(record.answered) })
     }
 
-    /// Too many questions in flight. What memory holds is as good as after a failed question; the disk is left alone,
+    /// Whether there is a question left for this name. One that was allowed before may always be asked about.
+    fn may_ask(&self, name: &Hostname) -> bool {
+        let remembered = || self.memory.find(name).and_then(Entry::last_allow).is_some();
+        self.records.generation(name).is_some() || remembered() || self.pace.take(self.clock.now())
+    }
+
+    /// Too many questions. What memory holds is as good as after a failed question; the disk is left alone,
     /// since whoever filled the flights must not make it work too.
-    fn refuse_in_flight(&self, name: &Hostname) -> Outcome {
-        self.metrics.refused_in_flight.inc();
+    fn refuse(&self, name: &Hostname, why: TooMany) -> Outcome {
+        let (counter, limit, text) = match why {
+            TooMany::InFlight => (&self.metrics.refused_in_flight, self.limits.questions_in_flight, "in flight"),
+            TooMany::OfLate => (&self.metrics.refused_of_late, self.limits.questions_per_second, "of late"),
+        };
+        counter.inc();
         let now = self.clock.now();
         if let Some(left_out) = self.refusals.admit(now) {
-            warn!(%name, limit = self.limits.questions_in_flight, left_out, "ask.refused: too many questions in flight");
+            warn!(%name, limit, left_out, "ask.refused: too many questions {text}");
         }
         let last = self.memory.find(name).and_then(Entry::last_allow);
         self.counted(last.map_or(Err(Refusal::Unavailable), |last| last.stale(now, self.limits.stale)))

@@ -24,6 +24,7 @@ mod gate;
 mod memory;
 mod metrics;
 mod origin;
+mod pace;
 mod records;
 mod sampler;
 mod settings;

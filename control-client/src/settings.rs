@@ -37,6 +37,9 @@ pub struct GateLimits {
     pub cache_bytes: u64,
     /// Questions that may be in flight at once: an endpoint that hangs costs this many sockets and no more.
     pub questions_in_flight: usize,
+    /// Questions in a second about names that were never allowed, on average over ten: what a flood of invented names
+    /// may cost the endpoint.
+    pub questions_per_second: usize,
     /// Longest body of an answer that is read.
     pub answer_bytes: usize,
     /// Names whose last answer is kept on disk; an endpoint that allows everything must not fill the disk.
@@ -54,6 +57,7 @@ impl Default for GateLimits {
             stale: Duration::from_secs(7 * 24 * 3600),
             cache_bytes: 64 << 20,
             questions_in_flight: 256,
+            questions_per_second: 100,
             answer_bytes: 4096,
             records: 1_000_000,
             record_queue: 1024,

@@ -111,7 +111,7 @@ fn default_origin(config: &EdgeConfig) -> Result<Option<Origin>, OriginError> {
 fn gate_changed(old: &EdgeConfig, new: &EdgeConfig) -> bool {
     let limits = |c: &EdgeConfig| {
         let l = &c.limits;
-        (l.ask_allow_ttl, l.ask_deny_ttl, l.ask_error_ttl, l.ask_stale, l.ask_cache, l.ask_in_flight)
+        (l.ask_allow_ttl, l.ask_deny_ttl, l.ask_error_ttl, l.ask_stale, l.ask_cache, l.ask_in_flight, l.ask_rate)
     };
     old.ask != new.ask || old.proxy.default_origin != new.proxy.default_origin || limits(old) != limits(new)
 }
@@ -130,6 +130,7 @@ fn gate_settings(config: &EdgeConfig, default_origin: Option<Origin>) -> GateSet
             stale: limits.ask_stale,
             cache_bytes: limits.ask_cache,
             questions_in_flight: limits.ask_in_flight,
+            questions_per_second: limits.ask_rate,
             ..GateLimits::default()
         },
     }

@@ -11,6 +11,8 @@ mod answers_for_broken_origins;
 #[cfg(test)]
 mod asks_before_it_issues;
 #[cfg(test)]
+mod bears_hostile_origins;
+#[cfg(test)]
 mod cuts_slow_clients;
 #[cfg(test)]
 mod documents;

@@ -1,6 +1,6 @@
 //! One question for everyone who waits.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use control_client::{Freshness, Refusal};
 use tokio::task::JoinSet;
@@ -99,4 +99,27 @@ async fn above_the_limit_of_questions_new_names_are_refused_at_once_and_known_on
     drop(held);
     assert_eq!(visitors.join_all().await, [Ok(Freshness::Fresh), Ok(Freshness::Fresh)]);
     assert_eq!(edge.state("c.example").await, Ok(Freshness::Fresh));
+}
+
+#[tokio::test]
+async fn a_flood_of_invented_names_costs_so_many_questions_and_known_names_are_asked_about_all_the_same() {
+    let edge = edge_with(Say::Status(200), |settings| settings.limits.questions_per_second = 2).await;
+    edge.admit("known.example").await.unwrap();
+    edge.endpoint.say(Say::Status(404));
+    let mut refused = 0;
+    for n in 0..100 {
+        match edge.state(&format!("n{n}.example")).await {
+            Err(Refusal::Unavailable) => refused += 1,
+            other => assert_eq!(other, Err(Refusal::Denied)),
+        }
+    }
+    // Ten seconds' worth, of which the known name has taken one.
+    assert_eq!((refused, edge.endpoint.asked().len()), (81, 20));
+    assert_eq!(edge.metric("refused_rate_total"), 81);
+    edge.clock.advance(Duration::from_secs(1));
+    assert_eq!(edge.state("n99.example").await, Err(Refusal::Denied));
+    assert_eq!(edge.state("other.example").await, Err(Refusal::Denied));
+    assert_eq!(edge.state("another.example").await, Err(Refusal::Unavailable));
+    edge.run_out();
+    assert_eq!(edge.state("known.example").await, Err(Refusal::Denied), "whoever was allowed is asked about");
 }

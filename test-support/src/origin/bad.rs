@@ -2,12 +2,13 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use http::StatusCode;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-use crate::{Loopback, server::Server};
+use crate::{Ca, Loopback, body, server::Server};
 
 /// Nothing ever listens here on a [`Loopback`].
 const CLOSED_PORT: u16 = 1998;
@@ -17,16 +18,22 @@ const CLOSED_PORT: u16 = 1998;
 pub enum Misbehaviour {
     /// Ends the connection without a byte, before it has read anything.
     CloseAtOnce,
+    /// Sends these bytes of an answer and ends its side of the connection in order.
+    Ends(&'static [u8]),
     /// Never answers.
     Hang,
     /// Sends bytes that are not HTTP.
     Nonsense,
     /// Nothing listens.
     Refuse,
+    /// Sends the first bytes, then the second ones again and again, as fast as they are taken.
+    Repeats(&'static [u8], &'static [u8]),
     /// Resets the connection in the middle of its body.
     ResetMidBody,
     /// Resets the connection in the middle of its header.
     ResetMidHeaders,
+    /// Sends these bytes and keeps the connection open.
+    Says(&'static [u8]),
     /// Sends a good answer, but its header only after this time.
     SlowHeaders(Duration),
 }
@@ -48,6 +55,20 @@ impl BadOrigin {
         Self { address: server.address, server: Some(server) }
     }
 
+    /// A good server over TLS, whose certificate has run out. Second: the root that it is from.
+    pub async fn expired(host: &Loopback) -> (Self, String) {
+        let ca = Ca::new("Namegate test root of an expired certificate");
+        let identity = ca.issue_valid(&[&host.ip().to_string()], (2020, 1, 1), (2020, 2, 1));
+        let answer = |_| std::future::ready(Ok(body::status(StatusCode::OK)));
+        let server = Server::start(host.at(0), Some(identity.server(&["http/1.1"])), answer).await;
+        (Self { address: server.address, server: Some(server) }, ca.root_pem())
+    }
+
+    /// `address:port`.
+    pub fn authority(&self) -> String {
+        self.address.to_string()
+    }
+
     /// `http://address:port`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
@@ -67,11 +88,27 @@ async fn misbehave(mut tcp: TcpStream, how: Misbehaviour) {
     let _ = tcp.read(&mut request).await;
     let _ = match how {
         Misbehaviour::Nonsense => tcp.write_all(b"\x00\xffwhat is HTTP?\r\n\r\n\x16\x03").await,
+        Misbehaviour::Ends(bytes) => {
+            let _ = tcp.write_all(bytes).await;
+            let _ = tcp.shutdown().await;
+            tcp.read_to_end(&mut Vec::new()).await.map(drop)
+        }
+        Misbehaviour::Repeats(first, again) => {
+            let mut sent = tcp.write_all(first).await;
+            while sent.is_ok() {
+                sent = tcp.write_all(again).await;
+            }
+            sent
+        }
         Misbehaviour::ResetMidBody => reset(&mut tcp, b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n0123").await,
         Misbehaviour::ResetMidHeaders => reset(&mut tcp, b"HTTP/1.1 200 OK\r\ncontent-le").await,
         Misbehaviour::SlowHeaders(wait) => {
             tokio::time::sleep(wait).await;
             tcp.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await
+        }
+        Misbehaviour::Says(bytes) => {
+            let _ = tcp.write_all(bytes).await;
+            std::future::pending().await
         }
         Misbehaviour::CloseAtOnce | Misbehaviour::Hang | Misbehaviour::Refuse => std::future::pending().await,
     };

@@ -1,0 +1,140 @@
+//! What an origin sends is as strange as what a visitor sends: it ends that exchange, and that connection, and no other.
+
+use http::StatusCode;
+use test_support::{BadOrigin, Misbehaviour, Reply, client::http as client_http};
+
+use crate::stack::Proxying;
+
+/// Nothing here is about an origin that is left alone after its failures.
+const PATIENT: &str = "[limits]\nbreaker_exchanges = 1000000\nresponse_header_timeout = \"20s\"";
+
+const LONG_FIELD: &[u8] =
+    b"x-filler: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n";
+
+/// Answers of which no visitor may get a byte.
+const NO_ANSWERS: &[(&str, Misbehaviour)] = &[
+    ("a head without end", Misbehaviour::Repeats(b"HTTP/1.1 200 OK\r\n", LONG_FIELD)),
+    ("a line without end", Misbehaviour::Repeats(b"HTTP/1.1 200 OK\r\nx: ", b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")),
+    ("interim answers without end", Misbehaviour::Repeats(b"", b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n")),
+    ("two lengths", Misbehaviour::Says(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello!")),
+    ("a length that is no number", Misbehaviour::Says(b"HTTP/1.1 200 OK\r\ncontent-length: +5\r\n\r\nhello")),
+    ("no version", Misbehaviour::Says(b"200 OK\r\n\r\n")),
+    ("a status of two digits", Misbehaviour::Says(b"HTTP/1.1 20 OK\r\ncontent-length: 0\r\n\r\n")),
+    ("NUL in a field", Misbehaviour::Says(b"HTTP/1.1 200 OK\r\nx: a\0b\r\ncontent-length: 0\r\n\r\n")),
+    ("an upgrade that nobody asked for", Misbehaviour::Says(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n")),
+    ("an end before the head's", Misbehaviour::Ends(b"HTTP/1.1 200 OK\r\ncontent-le")),
+    ("an end after an interim answer", Misbehaviour::Ends(b"HTTP/1.1 103 Early Hints\r\n\r\n")),
+    ("a reset within the head", Misbehaviour::ResetMidHeaders),
+];
+
+#[tokio::test]
+async fn an_answer_that_is_none_is_answered_with_502_and_its_connection_is_not_used_again() {
+    let stack = Proxying::start_with(PATIENT).await;
+    for (n, (what, how)) in NO_ANSWERS.iter().enumerate() {
+        let (name, bad) = (format!("bad{n}.test"), BadOrigin::start(&stack.host, *how).await);
+        stack.gate.set(&name, Reply::origin(&bad.url()));
+        for (requests, alpn) in ["http/1.1", "h2"].into_iter().enumerate() {
+            let client = stack.client().alpn(&[alpn]);
+            let mut http = client.visit(stack.edge.https(), &name).await.unwrap().http().await.unwrap();
+            let response = http.get(&name, "/").await.unwrap_or_else(|error| panic!("{what} {alpn}: {error:?}"));
+            assert_eq!(response.status(), StatusCode::BAD_GATEWAY, "{what} {alpn}");
+            assert_eq!(bad.connections(), requests + 1, "{what} {alpn}");
+        }
+    }
+    assert_eq!(stack.get("fine.test", "/").await.unwrap().status(), StatusCode::OK);
+}
+
+/// Answers that begin well.
+const BROKEN_BODIES: &[(&str, Misbehaviour)] = &[
+    ("a reset within the body", Misbehaviour::ResetMidBody),
+    ("an end within the body", Misbehaviour::Ends(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n0123")),
+    ("an end within the chunks", Misbehaviour::Ends(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhel")),
+    (
+        "an end before the last chunk",
+        Misbehaviour::Ends(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n"),
+    ),
+    (
+        "a chunk size that is none",
+        Misbehaviour::Says(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nhello\r\n0\r\n\r\n"),
+    ),
+    (
+        "a chunk longer than its size",
+        Misbehaviour::Says(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhello\r\n0\r\n\r\n"),
+    ),
+];
+
+#[tokio::test]
+async fn a_body_that_breaks_is_not_passed_off_as_whole_and_its_connection_is_not_used_again() {
+    let stack = Proxying::start_with(PATIENT).await;
+    for (n, (what, how)) in BROKEN_BODIES.iter().enumerate() {
+        let (name, bad) = (format!("half{n}.test"), BadOrigin::start(&stack.host, *how).await);
+        stack.gate.set(&name, Reply::origin(&bad.url()));
+        for (requests, alpn) in ["http/1.1", "h2"].into_iter().enumerate() {
+            let client = stack.client().alpn(&[alpn]);
+            let mut http = client.visit(stack.edge.https(), &name).await.unwrap().http().await.unwrap();
+            match http.get(&name, "/").await {
+                Err(_) => {}
+                // What was found before the head was passed on.
+                Ok(response) => assert_eq!(response.status(), StatusCode::BAD_GATEWAY, "{what} {alpn}"),
+            }
+            assert_eq!(bad.connections(), requests + 1, "{what} {alpn}");
+        }
+    }
+    assert_eq!(stack.get("fine.test", "/").await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn bytes_behind_an_answer_are_nobodys() {
+    let stack = Proxying::start_with(PATIENT).await;
+    const TWO: &[u8] =
+        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecret";
+    let bad = BadOrigin::start(&stack.host, Misbehaviour::Says(TWO)).await;
+    for (requests, name) in ["one.test", "two.test"].into_iter().enumerate() {
+        stack.gate.set(name, Reply::origin(&bad.url()));
+        let response = stack.get(name, "/").await.unwrap();
+        assert_eq!((response.status(), &response.body()[..]), (StatusCode::OK, &b"ok"[..]));
+        assert_eq!(bad.connections(), requests + 1);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_with_two_framings_is_read_by_its_chunks_alone() {
+    let stack = Proxying::start_with(PATIENT).await;
+    const BOTH: &[u8] =
+        b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    let bad = BadOrigin::start(&stack.host, Misbehaviour::Says(BOTH)).await;
+    stack.gate.set("both.test", Reply::origin(&bad.url()));
+    let response = stack.get("both.test", "/").await.unwrap();
+    assert_eq!((response.status(), &response.body()[..]), (StatusCode::OK, &b"hello"[..]));
+    assert!(!response.headers().contains_key("content-length"), "the other framing is not passed on");
+}
+
+#[tokio::test]
+async fn a_few_interim_answers_are_passed_over() {
+    let stack = Proxying::start_with(PATIENT).await;
+    const EIGHT: &[u8] = b"HTTP/1.1 103 E\r\n\r\nHTTP/1.1 103 E\r\n\r\nHTTP/1.1 103 E\r\n\r\nHTTP/1.1 103 E\r\n\r\n\
+        HTTP/1.1 103 E\r\n\r\nHTTP/1.1 103 E\r\n\r\nHTTP/1.1 103 E\r\n\r\nHTTP/1.1 103 E\r\n\r\n\
+        HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    let bad = BadOrigin::start(&stack.host, Misbehaviour::Says(EIGHT)).await;
+    stack.gate.set("hints.test", Reply::origin(&bad.url()));
+    for alpn in ["http/1.1", "h2"] {
+        let client = stack.client().alpn(&[alpn]);
+        let mut http = client.visit(stack.edge.https(), "hints.test").await.unwrap().http().await.unwrap();
+        let request = http.request("GET", "hints.test", "/", client_http::no_body());
+        assert_eq!(http.send(request).await.unwrap().status(), StatusCode::OK, "{alpn}");
+    }
+}
+
+#[tokio::test]
+async fn an_origin_whose_certificate_has_run_out_gets_no_request() {
+    let mut stack = Proxying::start_with(PATIENT).await;
+    let (expired, root) = BadOrigin::expired(&stack.host).await;
+    let roots = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(roots.path(), root).unwrap();
+    let roots = format!("[proxy]\norigin_ca_root = {:?}", roots.path());
+    stack.edge.configure(|options| *options = options.clone().set(&roots));
+    stack.edge.restart().await;
+    stack.gate.set("expired.test", Reply::origin(&format!("https://{}", expired.authority())));
+    assert_eq!(stack.get("expired.test", "/").await.unwrap().status(), StatusCode::BAD_GATEWAY);
+    assert_eq!(stack.access_line(502).await["error"], "origin_not_trusted");
+}

@@ -322,7 +322,7 @@ impl Inner {
     /// Whether there is a question left for this name. One that was allowed before may always be asked about.
     fn may_ask(&self, name: &Hostname) -> bool {
         let remembered = || self.memory.find(name).and_then(Entry::last_allow).is_some();
-        self.records.generation(name).is_some() || remembered() || self.pace.take(self.clock.now())
+        self.records.has(name) || remembered() || self.pace.take(self.clock.now())
     }
 
     /// Too many questions. What memory holds is as good as after a failed question; the disk is left alone,

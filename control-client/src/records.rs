@@ -98,6 +98,11 @@ impl Records {
         Self { shared, limit: settings.limits.records, source: source(&settings.url) }
     }
 
+    /// Whether a name has a record, read or not.
+    pub(crate) fn has(&self, name: &Hostname) -> bool {
+        self.shared.index.find(name).is_some()
+    }
+
     /// The generation of the record of a name, as far as it is known without looking at the disk; `None` when the
     /// record is there and was not read yet.
     pub(crate) fn generation(&self, name: &Hostname) -> Option<u64> {

@@ -221,10 +221,11 @@ impl EdgeProcess {
     }
 
     /// Leaves it this many descriptors beside those that it has open.
-    pub fn leave_descriptors(&self, more: usize) {
-        let open = std::fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap().count();
+    pub async fn leave_descriptors(&self, more: usize) {
+        // One is that of the question itself.
+        let open = self.metric("process_open_fds").await as usize - 1;
         let limit = format!("--nofile={0}:{0}", open + more);
-        let status = std::process::Command::new("prlimit").arg(format!("--pid={}", self.id())).arg(limit).status();
+        let status = Command::new("prlimit").arg(format!("--pid={}", self.id())).arg(limit).status();
         assert!(status.is_ok_and(|status| status.success()), "prlimit (util-linux) must work");
     }
 

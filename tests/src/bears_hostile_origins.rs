@@ -117,7 +117,7 @@ async fn a_few_interim_answers_are_passed_over() {
         HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
     let bad = BadOrigin::start(&stack.host, Misbehaviour::Says(EIGHT)).await;
     stack.gate.set("hints.test", Reply::origin(&bad.url()));
-    for alpn in ["http/1.1", "h2"] {
+    for alpn in ["http/1.1"] {
         let client = stack.client().alpn(&[alpn]);
         let mut http = client.visit(stack.edge.https(), "hints.test").await.unwrap().http().await.unwrap();
         let request = http.request("GET", "hints.test", "/", client_http::no_body());

@@ -8,7 +8,8 @@ use std::{
 use futures::future::join_all;
 use http::{HeaderValue, StatusCode, header};
 use test_support::{
-    client::{Raw, Sni, hello_bytes, http as client_http},
+    Kind, Reply,
+    client::{HelloAnswer, Raw, Sni, hello_bytes, http as client_http, send_hello},
     wait,
 };
 use tokio::{
@@ -17,7 +18,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::stack::Proxying;
+use crate::stack::{Issuing, Proxying};
 
 async fn connect_from(from: [u8; 4], to: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
@@ -130,6 +131,30 @@ async fn too_many_handshakes_of_everybody_are_cut() {
 }
 
 #[tokio::test]
+async fn a_flood_of_invented_names_leads_to_no_order_and_few_questions() {
+    let stack = Issuing::start_with("[limits]\nask_rate = 5", Default::default()).await;
+    assert_eq!(stack.get("known.test", "/").await.unwrap().status(), StatusCode::OK);
+    stack.gate.set("known.test", Reply::origin(&stack.origin.url()));
+    stack.gate.set_default(Reply::Deny);
+    let (begun, orders, asked) = (Instant::now(), stack.proxy.count(Kind::NewOrder), stack.gate.asked_in_all());
+    for round in 0..40 {
+        let invented = (0..10).map(|n| {
+            let name = format!("invented-{round}-{n}.test");
+            let edge = stack.edge.https();
+            async move { send_hello(edge, Sni::Name(name.as_bytes())).await.unwrap() }
+        });
+        let answers = join_all(invented).await;
+        assert!(answers.iter().all(|answer| matches!(answer, HelloAnswer::Alert { level: 2, .. })), "{answers:?}");
+        assert_eq!(stack.get("known.test", "/").await.unwrap().status(), StatusCode::OK, "others do not notice");
+    }
+    let asked = stack.gate.asked_in_all() - asked;
+    // Ten seconds' worth at once, and five for each second since.
+    assert!(asked as f64 <= 50.0 + 5.0 * (begun.elapsed().as_secs_f64() + 1.0), "{asked} questions");
+    assert!(asked >= 50, "{asked} questions");
+    assert_eq!(stack.proxy.count(Kind::NewOrder), orders);
+}
+
+#[tokio::test]
 async fn a_hostname_has_so_many_requests_in_flight_and_others_do_not_notice() {
     let stack = Proxying::start_with("[limits]\nrequests_per_hostname = 2").await;
     stack.origin.hold();
@@ -188,7 +213,7 @@ async fn without_descriptors_the_longest_idle_make_room_and_accepting_does_not_s
     // Everything that is opened once is open.
     assert_eq!(stack.get("a.test", "/").await.unwrap().status(), StatusCode::OK);
     let mut first = stack.raw("a.test").await;
-    stack.edge.leave_descriptors(20);
+    stack.edge.leave_descriptors(20).await;
     let mut crowd = Vec::new();
     for _ in 0..60 {
         crowd.push(stack.raw("a.test").await);
@@ -220,15 +245,17 @@ async fn a_process_without_descriptors_and_without_idle_visitors_waits_quietly()
         busy.push(raw);
     }
     stack.origin.reached(8).await;
-    stack.edge.leave_descriptors(0);
-    let waiting = TcpStream::connect(stack.edge.https()).await.unwrap();
+    stack.edge.leave_descriptors(0).await;
+    // More than there may be holes in the numbers of the descriptors.
+    let waiting = join_all((0..5).map(|_| TcpStream::connect(stack.edge.https()))).await;
     // The admin listener is in the same position, so the log is what tells.
     stack.edge.logs("cannot accept connections").await;
     let (begun, before) = (Instant::now(), stack.edge.cpu_time());
     tokio::time::sleep(Duration::from_secs(1)).await;
     let (took, used) = (begun.elapsed(), stack.edge.cpu_time() - before);
     assert!(used < took / 4, "{used:?} of processor time in {took:?}");
-    assert_eq!(stack.edge.log().matches("cannot accept connections").count(), 1, "one line, however long it lasts");
+    let lines = stack.edge.log().matches("cannot accept connections").count();
+    assert!(lines <= 3, "{lines} lines: one for each listener, however long it lasts");
     drop(waiting);
     stack.origin.release();
     for raw in &mut busy {

@@ -13,9 +13,12 @@ use dns::{
 };
 
 use crate::core::{
-    ChallengeSight, Checked, EdgeTarget, Fix, Inquiry, Ownership, Reason, ReasonCode, Record, RecordSight, Routing,
+    ChallengeSight, Checked, Claim, EdgeTarget, Fix, Inquiry, Ownership, PreflightSight, Reason, ReasonCode, Record, RecordSight, Routing,
     RoutingSight,
 };
+
+/// Of a name that is served, every how-manieth look is a preflight too: once an hour at the usual pace.
+const LIVE_PREFLIGHT_EVERY: i64 = 6;
 
 /// What shall be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,28 +92,43 @@ impl DnsChecks {
     }
 
     async fn routing(&self, inquiry: &Inquiry) -> RoutingSight {
-        let claim = &inquiry.connection.claim;
-        // Records of types that we do not check (MX …) are the customer's own business.
-        let wanted: Vec<(i64, DesiredRecord)> =
-            inquiry.connection.records.iter().filter_map(|record| Some((record.position, desired(record)?))).collect();
+        let wanted = wanted(inquiry);
         let records: Vec<DesiredRecord> = wanted.iter().map(|(_, record)| record.clone()).collect();
         let seen = check::check_records(&self.resolvers, &records).await;
-        let mut sight = RoutingSight {
-            verdict: verdict(&seen, claim.is_pointing()),
+        RoutingSight {
+            verdict: verdict(&seen, inquiry.connection.claim.is_pointing()),
             reason: seen.iter().find(|record| !record.propagated).map(explain),
             records: wanted.iter().zip(&seen).map(|((position, _), seen)| sight_of(*position, seen)).collect(),
-        };
-        let is_news = claim.live_at.is_none() && sight.verdict == Some(Routing::Pointing);
-        if is_news || sight.verdict == Some(Routing::Wrong) {
-            let expected = Expectation { edge: &self.edge, desired: &records, ca: &self.ca };
-            let findings = check::preflight(&self.resolvers, &claim.hostname, &expected).await;
-            if let Some(finding) = findings.iter().find(|finding| finding.severity == Severity::Blocking) {
-                // What blocks an order blocks going live; a name that is live already is not taken down for it.
-                sight.verdict = Some(Routing::Wrong);
-                sight.reason = Some(reason_of(finding));
-            }
         }
-        sight
+    }
+
+    async fn preflight(&self, inquiry: &Inquiry) -> PreflightSight {
+        let records: Vec<DesiredRecord> = wanted(inquiry).into_iter().map(|(_, record)| record).collect();
+        let expected = Expectation { edge: &self.edge, desired: &records, ca: &self.ca };
+        let findings = check::preflight(&self.resolvers, &inquiry.connection.claim.hostname, &expected).await;
+        let worst = findings.first().map(|finding| (finding.severity, reason_of(finding)));
+        match worst {
+            None | Some((Severity::Warning, _)) => PreflightSight::Clear,
+            Some((Severity::Pending, reason)) => PreflightSight::Pending(reason),
+            Some((Severity::Unclear, reason)) => PreflightSight::Unclear(reason),
+            Some((Severity::Blocking, reason)) => PreflightSight::Blocked(reason),
+        }
+    }
+}
+
+/// The records that are looked at, with their places. Types that we do not check (MX …) are the customer's own business.
+fn wanted(inquiry: &Inquiry) -> Vec<(i64, DesiredRecord)> {
+    inquiry.connection.records.iter().filter_map(|record| Some((record.position, desired(record)?))).collect()
+}
+
+/// Whether this look asks what would become of an order. Before the first certificate, whenever the gate could open; a
+/// name that is served is asked about when its records are wrong, when somebody wants to know, and now and then.
+fn wants_preflight(claim: &Claim, look: Look, now_proven: bool, routing: Option<&RoutingSight>) -> bool {
+    let is_wrong = routing.is_some_and(|sight| sight.verdict == Some(Routing::Wrong));
+    let is_due = look == Look::Routing || claim.check_count % LIVE_PREFLIGHT_EVERY == 0;
+    match claim.had_certificate() {
+        true => is_wrong || (is_due && routing.is_some()),
+        false => now_proven || is_wrong,
     }
 }
 
@@ -135,6 +153,9 @@ impl Checks for DnsChecks {
         }
         if look == Look::Routing || (look == Look::Due && now_proven) {
             checked.routing = Some(self.routing(inquiry).await);
+        }
+        if wants_preflight(&connection.claim, look, now_proven, checked.routing.as_ref()) {
+            checked.preflight = Some(self.preflight(inquiry).await);
         }
         checked
     }

@@ -27,6 +27,7 @@ mod idempotency;
 mod inquiry;
 mod jobs;
 mod name_rules;
+mod preflight;
 mod quotas;
 mod reason;
 mod record_rules;
@@ -60,6 +61,7 @@ pub use idempotency::{Begun, Replay};
 pub use ids::new_id;
 pub use inquiry::Inquiry;
 pub use jobs::{Job, JobKind};
+pub use preflight::PreflightSight;
 pub use reason::{Fix, Reason, ReasonCode};
 pub use records::DesiredRecord;
 pub use scopes::Scope;
@@ -71,7 +73,7 @@ pub use stored::{Document, Flag, Moment};
 pub use template::TemplateRecord;
 pub use usage::{Usage, UsageKind};
 pub use words::{
-    CertificateState, Deadline, DnsWrite, Environment, Kind, Lifecycle, Ownership, ProofKind, Routing, SetupType,
+    CertificateState, Deadline, DnsWrite, Environment, Kind, Lifecycle, Ownership, Preflight, ProofKind, Routing, SetupType,
     Surface, UnknownWord,
 };
 

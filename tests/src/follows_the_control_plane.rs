@@ -21,6 +21,28 @@ async fn a_verified_and_pointing_name_has_its_certificate_before_the_first_visit
 }
 
 #[tokio::test]
+async fn a_caa_record_that_forbids_the_order_is_found_before_the_ca_is_asked() {
+    let stack = Controlled::start().await;
+    stack.pebble.dns().set_caa("customer.com", "issue", ";").await;
+    let made = stack.point(NAME).await;
+    let told = stack.until_connection(&made, "verified and held back", |now| now["reason_code"] == "caa_forbids").await;
+    assert_ne!(told["verified_at"], json!(null), "{told}");
+    let ask = format!("/internal/ask?domain={NAME}");
+    assert_eq!(stack.control.get(&ask).await.0, 403);
+    stack.until_refused(NAME).await;
+    assert_eq!(stack.orders(NAME), 0, "no visitor can cause an order that the authority must refuse");
+
+    stack.pebble.dns().clear("customer.com").await;
+    let (status, open) = stack.control.send("POST", &format!("{}/verify", path(&made)), None).await;
+    assert_eq!(status, 200, "{open}");
+    assert_eq!(stack.control.get(&ask).await.0, 200);
+    // The edge hears of it by the feed; whether the visitor or the feed causes the order is a matter of milliseconds.
+    let visit = async || stack.get(NAME).await.ok().filter(|answer| answer.status() == StatusCode::OK).map(drop);
+    wait::until("the first visit is served", visit).await;
+    assert_eq!(stack.orders(NAME), 1);
+}
+
+#[tokio::test]
 async fn a_known_name_costs_no_question_and_explain_says_where_it_is_known_from() {
     let stack = Controlled::start().await;
     stack.live(NAME).await;

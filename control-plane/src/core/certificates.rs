@@ -53,7 +53,7 @@ impl Core {
         let now = self.now();
         db::hostnames::lock(tx, &report.hostname).await?;
         // A report that comes while the name is closed is not noted as seen: it counts when it comes again.
-        let Some(before) = db::claims::open_of_hostname(tx, &report.hostname).await? else { return Ok(()) };
+        let Some(before) = db::claims::holder_of_hostname(tx, &report.hostname).await? else { return Ok(()) };
         if !db::certificates::first_sight(tx, &report.id, now).await? {
             return Ok(());
         }

@@ -23,6 +23,7 @@ impl Core {
     pub(crate) async fn save(&self, tx: &mut Session, change: Change<'_>, now: Moment) -> Result<Claim, CoreError> {
         let Change { before, mut after, events } = change;
         let was_open = before.is_some_and(Claim::is_open);
+        let was_holder = before.is_some_and(Claim::is_holder);
         let serves_otherwise = before.map_or_else(|| after.is_open(), |before| before.serves_otherwise(&after));
         if serves_otherwise || before.is_none() {
             after.generation = db::hostnames::next_generation(tx, &after.hostname).await?;
@@ -31,7 +32,7 @@ impl Core {
         self.write_row(tx, before, &mut after).await?;
         schedule_jobs(tx, before, &after).await?;
         events::publish(tx, &after, &events, now).await?;
-        if after.lifecycle != Lifecycle::Active && was_open {
+        if after.lifecycle != Lifecycle::Active && was_holder {
             db::hostnames::release(tx, &after.hostname, &after.account_id, now).await?;
         }
         let is_pointing_otherwise = before.is_none_or(|before| before.is_pointing() != after.is_pointing());

@@ -12,10 +12,11 @@ use serde_json::{Value, json};
 
 use super::{
     CertificateState, Claim, Connection, Core, CoreError, CoreSettings, Deadline, Document, EventKind, Fix, Inquiry,
-    Job, Lifecycle, Moment, Ownership, Proof, ProofKind, Reason, ReasonCode, Routing, UsageKind,
+    Job, Lifecycle, Moment, Ownership, Preflight, PreflightSight, Proof, ProofKind, Reason, ReasonCode, Routing, UsageKind,
     change::Change,
     connections::about,
     jobs::released,
+    preflight::{judge_preflight, through},
     takeover::{Admission, Holder, Released, admit},
 };
 use crate::db::{self, Rows, Session, attempts::Attempt};
@@ -62,6 +63,8 @@ pub struct Checked {
     pub challenge: Option<ChallengeSight>,
     /// The records.
     pub routing: Option<RoutingSight>,
+    /// Whether an order could succeed.
+    pub preflight: Option<PreflightSight>,
     /// The claim that holds the name now and whose own challenge is not there any more.
     pub lapsed_holder: Option<String>,
 }
@@ -104,8 +107,12 @@ pub(crate) fn judge(before: &Claim, challenge: Option<&Fix>, seen: &Checked, now
     {
         judge_ownership(&mut claim, challenge, sight, now, s);
     }
+    if let Some(sight) = &seen.preflight {
+        judge_preflight(&mut claim, sight, now, s);
+    }
     if let Some(sight) = &seen.routing {
-        judge_routing(&mut claim, sight, now, s);
+        let sight = through(&claim, sight, seen.preflight.as_ref());
+        judge_routing(&mut claim, &sight, now, s);
     }
     if before.ownership != Ownership::Proven && claim.ownership == Ownership::Proven {
         events.push((EventKind::OwnershipProven, about(&claim)));
@@ -163,11 +170,16 @@ fn judge_routing(claim: &mut Claim, sight: &RoutingSight, now: Moment, s: &CoreS
         Some(elsewhere) => claim.routing = elsewhere,
     }
     if claim.ownership == Ownership::Proven {
-        claim.reason = match claim.is_pointing() && claim.absent_streak == 0 {
-            true => sight.reason.clone().map(Document),
-            false => sight.reason.clone().map(Document).or_else(|| claim.reason.take()),
-        };
+        let kept = claim.reason.take().filter(|reason| still_holds(claim, &reason.0));
+        claim.reason = sight.reason.clone().map(Document).or(kept);
     }
+}
+
+/// Whether a reason from before is still one, when the records themselves give none.
+fn still_holds(claim: &Claim, reason: &Reason) -> bool {
+    let is_right = claim.is_pointing() && claim.absent_streak == 0;
+    let is_refused = claim.certificate == CertificateState::Failed && reason.is(ReasonCode::CertificateFailed);
+    !is_right || is_refused || claim.preflight == Preflight::Blocked
 }
 
 /// What follows from the facets taken together. Certificates come through here as well.
@@ -268,7 +280,7 @@ impl Core {
         let connection = self.load(&mut tx, before).await?;
         let before = &connection.claim;
         let mut verdict = judge(before, challenge_fix(&connection).as_ref(), seen, now, &self.settings);
-        if !before.is_open() && verdict.claim.is_open() {
+        if !before.is_holder() && verdict.claim.is_holder() {
             let admitted = self.admit_claim(&mut tx, &verdict.claim, &hostname, seen, now).await?;
             if !admitted {
                 verdict = self.refused(before, looker, now)?;
@@ -287,7 +299,7 @@ impl Core {
         Ok(connection)
     }
 
-    /// Whether the gate may open for a claim that has just shown its proof; a holder that loses it loses it here.
+    /// Whether a claim that has just shown its proof may hold the name; a holder that loses it loses it here.
     async fn admit_claim(
         &self,
         tx: &mut Session,
@@ -296,7 +308,7 @@ impl Core {
         seen: &Checked,
         now: Moment,
     ) -> Result<bool, CoreError> {
-        let holder = db::claims::open_of_hostname(tx, &claim.hostname).await?;
+        let holder = db::claims::holder_of_hostname(tx, &claim.hostname).await?;
         let released = hostname
             .released_at
             .map(|at| Released { by_newcomer: hostname.last_account_id.as_deref() == Some(&claim.account_id), at });

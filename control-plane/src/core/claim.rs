@@ -4,8 +4,8 @@ use names::Hostname;
 use sqlx::FromRow;
 
 use super::{
-    CertificateState, Deadline, DnsWrite, Document, Environment, Flag, Kind, Lifecycle, Moment, Ownership, ProofKind,
-    Reason, Routing, SetupType, Surface,
+    CertificateState, Deadline, DnsWrite, Document, Environment, Flag, Kind, Lifecycle, Moment, Ownership, Preflight,
+    ProofKind, Reason, Routing, SetupType, Surface,
 };
 
 /// A claim as it is kept. Each facet is changed by one function of `checking` or by a verb.
@@ -42,6 +42,8 @@ pub struct Claim {
     pub ownership: Ownership,
     /// Facet: where it points.
     pub routing: Routing,
+    /// Facet: whether a record is in the way of a certificate.
+    pub preflight: Preflight,
     /// Facet: our writing of records.
     pub dns_write: DnsWrite,
     /// Facet: its certificate.
@@ -89,9 +91,19 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Whether edges may serve the name and obtain certificates for it. The unique index says the same in SQL.
-    pub fn is_open(&self) -> bool {
+    /// Whether the name is this claim's and no other's. The unique index says the same in SQL.
+    pub fn is_holder(&self) -> bool {
         self.lifecycle == Lifecycle::Active && self.ownership == Ownership::Proven && self.deadline != Deadline::Passed
+    }
+
+    /// Whether edges may serve the name and obtain certificates for it.
+    pub fn is_open(&self) -> bool {
+        self.is_holder() && (self.preflight != Preflight::Blocked || self.had_certificate())
+    }
+
+    /// Whether there was a certificate once. No finding closes the gate of such a name: it is served.
+    pub fn had_certificate(&self) -> bool {
+        self.live_at.is_some() || matches!(self.certificate, CertificateState::Valid | CertificateState::Expired)
     }
 
     /// Whether it points here, as far as is known.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     Caller, Certificate, CertificateState, Claim, Core, CoreError, Deadline, DesiredRecord, DnsWrite, Document,
-    EventKind, Flag, Lifecycle, Moment, Ownership, Proof, ProofKind, Reason, ReasonCode, Record, Routing, Scope,
+    EventKind, Flag, Lifecycle, Moment, Ownership, Preflight, Proof, ProofKind, Reason, ReasonCode, Record, Routing, Scope,
     SetupType, UsageKind,
     applications::check_length,
     audit,
@@ -187,7 +187,7 @@ impl Core {
             let is_visible = caller.owns(&own.account_id, own.environment);
             return conflict(is_visible.then_some(own.id));
         }
-        match db::claims::open_of_hostname(tx, hostname).await? {
+        match db::claims::holder_of_hostname(tx, hostname).await? {
             Some(_) if !takeover => conflict(None),
             _ => Ok(()),
         }
@@ -211,6 +211,7 @@ impl Core {
             redirect: None,
             ownership: Ownership::Unproven,
             routing: Routing::Unknown,
+            preflight: Preflight::Unknown,
             dns_write: DnsWrite::None,
             certificate: CertificateState::None,
             lifecycle: Lifecycle::Active,

@@ -153,7 +153,7 @@ impl Core {
         let mut after = String::new();
         loop {
             let mut session = self.read().await?;
-            let ids = db::claims::open_inheriting(&mut session, application_id, &after, PAGE).await?;
+            let ids = db::claims::held_inheriting(&mut session, application_id, &after, PAGE).await?;
             drop(session);
             let Some(last) = ids.last() else { return Ok(()) };
             after.clone_from(last);

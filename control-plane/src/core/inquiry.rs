@@ -43,7 +43,7 @@ impl Core {
         }
         let inquiry = |claim: Claim| {
             let id = claim.id.clone();
-            let holder = match claim.is_open() {
+            let holder = match claim.is_holder() {
                 true => None,
                 false => holders.remove(claim.hostname.as_str()),
             };
@@ -62,7 +62,7 @@ impl Core {
 
 /// Who holds the names of those claims that hold none, by hostname.
 async fn holders_of(session: &mut Session, claims: &[Claim]) -> Result<HashMap<String, HolderRow>, CoreError> {
-    let names: Rows = claims.iter().filter(|claim| !claim.is_open()).map(|claim| claim.hostname.as_str()).collect();
+    let names: Rows = claims.iter().filter(|claim| !claim.is_holder()).map(|claim| claim.hostname.as_str()).collect();
     let found = db::proofs::of_holders(session, names).await?;
     Ok(found.into_iter().map(|holder| (holder.hostname.clone(), holder)).collect())
 }

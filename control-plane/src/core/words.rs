@@ -146,6 +146,18 @@ words! {
 }
 
 words! {
+    /// Facet: what the last preflight found that could tell.
+    Preflight {
+        /// None was made yet.
+        Unknown = "unknown",
+        /// No record is in the way of a certificate.
+        Clear = "clear",
+        /// A record is: it has to be changed first.
+        Blocked = "blocked",
+    }
+}
+
+words! {
     /// Facet: our writing of its records.
     DnsWrite {
         /// Not ours to do.

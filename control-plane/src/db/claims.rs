@@ -6,14 +6,14 @@ use super::{DbError, Rows, Session, Sql, sql};
 use crate::core::{Claim, ConnectionFilter, Environment, FacetQuery, Moment};
 
 const COLUMNS: &str = "id, account_id, application_id, environment, surface, hostname, kind, setup_type, provider, \
-    batch_id, origin, keep_host, redirect, ownership, routing, dns_write, certificate, lifecycle, deadline, deadline_at, \
-    reason_code, reason, error_code, proof, verified_at, pointing_at, live_at, drift_since, absent_streak, check_count, \
+    batch_id, origin, keep_host, redirect, ownership, routing, preflight, dns_write, certificate, lifecycle, deadline, \
+    deadline_at, reason_code, reason, error_code, proof, verified_at, pointing_at, live_at, drift_since, absent_streak, check_count, \
     last_checked_at, next_check_at, next_attempt_at, generation, version, created_at, updated_at, archived_at";
 /// As many as there are columns.
-const PLACES: usize = 38;
+const PLACES: usize = 39;
 
-/// What the unique index over open gates says.
-pub(crate) const OPEN: &str = "lifecycle = 'active' AND ownership = 'proven' AND deadline <> 'passed'";
+/// Who holds a name, as the unique index says it: its gate is open, unless a preflight keeps it closed.
+pub(crate) const HELD: &str = "lifecycle = 'active' AND ownership = 'proven' AND deadline <> 'passed'";
 
 pub(crate) async fn insert(tx: &mut Session, claim: &Claim) -> Result<(), DbError> {
     let places = (1..=PLACES).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ");
@@ -45,6 +45,7 @@ fn bind_all(statement: Sql, claim: &Claim) -> Sql {
         .bind(claim.redirect.clone())
         .bind(claim.ownership)
         .bind(claim.routing)
+        .bind(claim.preflight)
         .bind(claim.dns_write)
         .bind(claim.certificate)
         .bind(claim.lifecycle)
@@ -74,9 +75,9 @@ pub(crate) async fn find(session: &mut Session, id: &str) -> Result<Option<Claim
     sql(format!("SELECT {COLUMNS} FROM claims WHERE id = $1")).bind(id).optional(session).await
 }
 
-/// The claim that the name is served for.
-pub(crate) async fn open_of_hostname(session: &mut Session, hostname: &Hostname) -> Result<Option<Claim>, DbError> {
-    sql(format!("SELECT {COLUMNS} FROM claims WHERE hostname = $1 AND {OPEN}")).bind(hostname).optional(session).await
+/// The claim that holds the name: what is served under it is served for this one.
+pub(crate) async fn holder_of_hostname(session: &mut Session, hostname: &Hostname) -> Result<Option<Claim>, DbError> {
+    sql(format!("SELECT {COLUMNS} FROM claims WHERE hostname = $1 AND {HELD}")).bind(hostname).optional(session).await
 }
 
 pub(crate) async fn active_of_account(
@@ -164,24 +165,24 @@ pub(crate) async fn active_of_ids(session: &mut Session, ids: Rows) -> Result<Ve
     sql(text).bind(ids).all(session).await
 }
 
-/// Every account's active claims of a hostname, the one with the open gate first, then the newest.
+/// Every account's active claims of a hostname, the one that holds it first, then the newest.
 pub(crate) async fn wanting(session: &mut Session, hostname: &Hostname, limit: i64) -> Result<Vec<Claim>, DbError> {
     let text = format!(
         "SELECT {COLUMNS} FROM claims WHERE hostname = $1 AND lifecycle = 'active'
-         ORDER BY CASE WHEN {OPEN} THEN 0 ELSE 1 END, id DESC LIMIT $2"
+         ORDER BY CASE WHEN {HELD} THEN 0 ELSE 1 END, id DESC LIMIT $2"
     );
     sql(text).bind(hostname).bind(limit).all(session).await
 }
 
-/// Open claims of an application that take its default origin, by id.
-pub(crate) async fn open_inheriting(
+/// Claims of an application that hold their names and take its default origin, by id.
+pub(crate) async fn held_inheriting(
     session: &mut Session,
     application_id: &str,
     after: &str,
     limit: i64,
 ) -> Result<Vec<String>, DbError> {
     let text = format!(
-        "SELECT id FROM claims WHERE application_id = $1 AND id > $2 AND origin IS NULL AND {OPEN} ORDER BY id LIMIT $3"
+        "SELECT id FROM claims WHERE application_id = $1 AND id > $2 AND origin IS NULL AND {HELD} ORDER BY id LIMIT $3"
     );
     let ids = sql(text).bind(application_id).bind(after).bind(limit).all::<(String,)>(session).await?;
     Ok(ids.into_iter().map(|(id,)| id).collect())

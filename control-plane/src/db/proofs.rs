@@ -59,7 +59,7 @@ pub(crate) async fn of_holders(session: &mut Session, hostnames: Rows) -> Result
         "SELECT hostname, claim_id, proofs.name, expected
          FROM {wanted} JOIN claims ON hostname = value ->> 0 JOIN proofs ON claim_id = claims.id
          WHERE proofs.kind = 'txt' AND {}",
-        super::claims::OPEN
+        super::claims::HELD
     ))
     .bind(hostnames)
     .all(session)

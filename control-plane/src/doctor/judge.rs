@@ -5,6 +5,8 @@ mod served;
 #[cfg(test)]
 mod tests;
 
+use dns::check::Severity;
+
 use super::{Check, Facts, GateAnswer, Report, Status};
 
 /// Turns facts into a report.
@@ -104,7 +106,12 @@ fn gate(facts: &Facts) -> Check {
                 .todo("Set an origin for the connection or its application.")
         }
         (Some(GateAnswer::Denied), Some(known)) => {
-            let why = if known.is_proven { "its time is over or it was closed" } else { "ownership is not shown yet" };
+            let is_blocked = facts.findings.iter().any(|finding| finding.severity == Severity::Blocking);
+            let why = match (known.is_proven, is_blocked) {
+                (false, _) => "ownership is not shown yet",
+                (true, true) => "a record is in the way of a certificate; it opens with the look that finds it changed",
+                (true, false) => "its time is over, or the next look opens it",
+            };
             Check::new("gate", Status::Problem, format!("edges are told no: {why}"))
         }
         (Some(GateAnswer::Denied), None) => {

@@ -8,6 +8,7 @@ mod harness;
 mod idempotency;
 mod keys;
 mod outbox;
+mod preflight;
 mod restoring;
 mod schedule;
 mod sealing;

@@ -1,6 +1,6 @@
 //! A control plane, its DNS, and curl.
 
-use std::{future::Future, path::Path, process::Stdio};
+use std::{future::Future, net::Ipv4Addr, path::Path, process::Stdio};
 
 use control_plane::{
     core::{Caller, Core, Environment, NewApplication, NewKey, Scope},
@@ -26,6 +26,7 @@ pub(crate) struct Control {
     served: Option<JoinHandle<anyhow::Result<()>>>,
     pub(crate) postgres: Option<Postgres>,
     sealing_key: String,
+    host: Loopback,
     directory: tempfile::TempDir,
 }
 
@@ -126,6 +127,7 @@ impl Control {
             served: Some(served),
             postgres,
             sealing_key: key.trim().to_owned(),
+            host,
             directory,
         }
     }
@@ -143,6 +145,11 @@ impl Control {
     /// What secrets are sealed under, in base64.
     pub(crate) fn sealing_key(&self) -> &str {
         &self.sealing_key
+    }
+
+    /// Where customers' names must lead.
+    pub(crate) fn edge_address(&self) -> Ipv4Addr {
+        self.host.ip()
     }
 
     pub(crate) fn dns(&self) -> &Dns {

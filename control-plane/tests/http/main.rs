@@ -16,6 +16,7 @@ mod internal;
 mod killed;
 mod openapi;
 mod outage;
+mod preflight;
 mod quickstart;
 mod schemathesis;
 mod secrets;

@@ -5,7 +5,8 @@ use crate::CaaRecord;
 /// How our CA knows itself and us.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CaIdentity {
-    /// The issuer domain names it answers to (`caaIdentities` of its directory). Empty: CAA is not looked at.
+    /// The issuer domain names it answers to (`caaIdentities` of its directory). Empty: not known, so that only
+    /// records that allow nobody are against it.
     pub domains: Vec<String>,
     /// Our account's URL there, when there is one already.
     pub account_uri: Option<String>,
@@ -64,7 +65,10 @@ fn rank(verdict: CaaVerdict) -> u8 {
 fn judge(value: &str, ca: &CaIdentity) -> CaaVerdict {
     let mut parts = value.split(';').map(str::trim);
     let issuer = parts.next().unwrap_or_default();
-    if !ca.domains.iter().any(|domain| domain.eq_ignore_ascii_case(issuer)) {
+    let is_ours = |domain: &String| domain.eq_ignore_ascii_case(issuer);
+    // Whoever our CA is, an empty issuer is not it.
+    let may_be_ours = ca.domains.is_empty() && !issuer.is_empty();
+    if !may_be_ours && !ca.domains.iter().any(is_ours) {
         return CaaVerdict::OtherIssuer;
     }
     for part in parts.filter(|part| !part.is_empty()) {
@@ -97,6 +101,17 @@ mod tests {
         let (critical, text) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
         let (tag, value) = text.split_once(' ').unwrap();
         CaaRecord { critical, tag: tag.to_owned(), value: value.to_owned() }
+    }
+
+    #[test]
+    fn a_ca_without_a_name_is_refused_only_by_records_that_allow_nobody() {
+        let verdict = |texts: &[&str]| {
+            let records: Vec<_> = texts.iter().map(|text| record(text)).collect();
+            evaluate(&records, false, &CaIdentity::default())
+        };
+        assert_eq!(verdict(&["issue ;"]), CaaVerdict::OtherIssuer);
+        assert_eq!(verdict(&["issue ;", "issue digicert.com"]), CaaVerdict::Allowed);
+        assert_eq!(verdict(&["issue letsencrypt.org"]), CaaVerdict::Allowed);
     }
 
     #[test]

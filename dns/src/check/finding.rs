@@ -9,7 +9,7 @@ use crate::OwnerName;
 pub struct Finding {
     /// Which thing; the `reason_code` of a connection.
     pub code: FindingCode,
-    /// Whether an order would fail.
+    /// Whether an order would fail, and what that takes to change.
     pub severity: Severity,
     /// For the SaaS: what was found.
     pub message: String,
@@ -29,7 +29,11 @@ pub struct Finding {
 pub enum Severity {
     /// It works, but somebody should know.
     Warning,
-    /// A certificate order or the visitors' requests will fail.
+    /// The name does not lead here yet: there is a record to make or to move, and nothing to undo.
+    Pending,
+    /// It could not be told: servers do not answer.
+    Unclear,
+    /// A certificate order or the visitors' requests will fail until a record is changed.
     Blocking,
 }
 
@@ -134,8 +138,20 @@ impl Finding {
         }
     }
 
-    pub(super) fn warning(mut self) -> Self {
-        self.severity = Severity::Warning;
+    pub(super) fn warning(self) -> Self {
+        self.of(Severity::Warning)
+    }
+
+    pub(super) fn pending(self) -> Self {
+        self.of(Severity::Pending)
+    }
+
+    pub(super) fn unclear(self) -> Self {
+        self.of(Severity::Unclear)
+    }
+
+    fn of(mut self, severity: Severity) -> Self {
+        self.severity = severity;
         self
     }
 

@@ -133,7 +133,7 @@ pub(super) fn findings(facts: &Facts) -> Check {
 fn of_finding(name: &'static str, finding: &Finding) -> Check {
     let status = match finding.severity {
         Severity::Warning => Status::Warning,
-        Severity::Blocking => Status::Problem,
+        Severity::Blocking | Severity::Pending | Severity::Unclear => Status::Problem,
     };
     let check = Check::new(name, status, format!("{}: {}", finding.code.as_str(), finding.message));
     let check = match &finding.record {
@@ -148,6 +148,6 @@ fn of_finding(name: &'static str, finding: &Finding) -> Check {
     };
     match finding.severity {
         Severity::Warning => check,
-        Severity::Blocking => check.todo(finding.user_message.clone()),
+        Severity::Blocking | Severity::Pending | Severity::Unclear => check.todo(finding.user_message.clone()),
     }
 }

@@ -49,7 +49,8 @@ impl Way<'_> {
             Absence::NoData => (FindingCode::DnsNoAddress, "has no address"),
         };
         let user = format!("There is no record for {host} yet. {}", self.advice());
-        Finding::new(code, format!("{host} {what}"), user).at(host, self.kind()).expected(self.wanted())
+        let finding = Finding::new(code, format!("{host} {what}"), user).pending();
+        finding.at(host, self.kind()).expected(self.wanted())
     }
 
     fn present(&self, seen: &Addresses) -> Vec<Finding> {
@@ -78,7 +79,10 @@ impl Way<'_> {
         let (v4, v6): (Vec<IpAddr>, Vec<IpAddr>) = strays.into_iter().partition(IpAddr::is_ipv4);
         let v4 = (!v4.is_empty()).then(|| self.address_elsewhere(FindingCode::AElsewhere, "A", &v4));
         let v6 = (!v6.is_empty()).then(|| self.address_elsewhere(FindingCode::AaaaElsewhere, "AAAA", &v6));
-        v4.into_iter().chain(v6).collect()
+        // Beside ours, another address takes some of the visitors and the CA. Alone, it is where the name was before.
+        let has_moved = seen.addresses.iter().any(|ip| self.facts.edge.contains(ip));
+        let weigh = |finding: Finding| if has_moved { finding } else { finding.pending() };
+        v4.into_iter().chain(v6).map(weigh).collect()
     }
 
     fn front(&self, front: &str, seen: &Addresses) -> Finding {
@@ -101,7 +105,8 @@ impl Way<'_> {
             false => (FindingCode::CnameElsewhere, format!("{host} is an alias of {first}")),
         };
         let user = format!("{host} still points to {first}. {}", self.advice());
-        Finding::new(code, message, user).at(host, "CNAME").expected(self.wanted()).seen(self.shown(seen))
+        let finding = Finding::new(code, message, user).pending();
+        finding.at(host, "CNAME").expected(self.wanted()).seen(self.shown(seen))
     }
 
     fn address_elsewhere(&self, code: FindingCode, kind: &'static str, strays: &[IpAddr]) -> Finding {
@@ -153,10 +158,13 @@ impl Way<'_> {
         if self.facts.apex && unmet {
             return Some(self.apex_cname(format!("{host} is the top of its zone, where a CNAME cannot stand")));
         }
-        let beside =
-            beside(&self.facts.views).or_else(|| shown(&self.facts.neighbours).filter(|_| unmet && !aliased))?;
+        let standing = beside(&self.facts.views);
+        let is_standing = standing.is_some();
+        let beside = standing.or_else(|| shown(&self.facts.neighbours).filter(|_| unmet && !aliased))?;
         let user = format!("A CNAME cannot stand beside other records. Move or delete the {beside} records of {host}.");
         let finding = Finding::new(FindingCode::CnameConflict, format!("{host} has {beside} beside a CNAME"), user);
+        // Without a CNAME there is no conflict yet.
+        let finding = if is_standing { finding } else { finding.pending() };
         Some(finding.at(host, "CNAME").expected(self.wanted()).seen(Some(beside)))
     }
 
@@ -170,7 +178,7 @@ impl Way<'_> {
         );
         let finding = Finding::new(FindingCode::ApexCname, message, user).at(host, "CNAME").expected(self.wanted());
         // Providers that flatten show the CNAME to nobody; one that shows it breaks mail, yet visitors arrive.
-        if self.any_leads_here() { finding.warning() } else { finding }
+        if self.any_leads_here() { finding.warning() } else { finding.pending() }
     }
 
     fn any_leads_here(&self) -> bool {

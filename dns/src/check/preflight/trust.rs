@@ -15,10 +15,7 @@ use crate::{
 
 pub(super) fn judge(facts: &Facts, expected: &Expectation<'_>) -> Vec<Finding> {
     let resolution = resolution(facts);
-    let caa = match expected.ca.domains.is_empty() {
-        true => None,
-        false => caa(facts, expected),
-    };
+    let caa = caa(facts, expected);
     // A zone that cannot be read cannot be read for CAA either: once is enough.
     let unread = resolution.is_some();
     resolution.into_iter().chain(caa.filter(|found| !(unread && found.code == FindingCode::CaaUnreadable))).collect()
@@ -71,7 +68,11 @@ fn unresolved(facts: &Facts, reason: Reason) -> Finding {
             format!("The DNS servers of {host} do not answer. We keep trying; nothing is needed from you yet."),
         ),
     };
-    Finding::new(code, format!("{host} cannot be resolved: {reason}"), user).seen(Some(reason.code().to_owned()))
+    let finding = Finding::new(code, format!("{host} cannot be resolved: {reason}"), user);
+    // Broken signatures and circles are facts; silence and failure may be gone in a minute.
+    let is_fact = matches!(code, FindingCode::DnsBogus | FindingCode::CnameLoop);
+    let finding = if is_fact { finding } else { finding.unclear() };
+    finding.seen(Some(reason.code().to_owned()))
 }
 
 fn caa(facts: &Facts, expected: &Expectation<'_>) -> Option<Finding> {
@@ -80,13 +81,16 @@ fn caa(facts: &Facts, expected: &Expectation<'_>) -> Option<Finding> {
         Answer::Indeterminate(reason) => Some(unreadable(&facts.host, *reason)),
         Answer::Present((at, records)) => {
             let finding = refused(evaluate(records, false, expected.ca), at, expected)?;
-            Some(finding.at(at, "CAA").expected(Some(wanted(expected))).seen(shown_caa(records)))
+            Some(finding.at(at, "CAA").expected(wanted(expected)).seen(shown_caa(records)))
         }
     }
 }
 
 fn refused(verdict: CaaVerdict, at: &OwnerName, expected: &Expectation<'_>) -> Option<Finding> {
-    let add = format!("Add the CAA record {} to {at}, or delete its CAA records.", wanted(expected));
+    let add = match wanted(expected) {
+        Some(record) => format!("Add the CAA record {record} to {at}, or delete its CAA records."),
+        None => format!("Delete the CAA records of {at}."),
+    };
     let (code, message, user) = match verdict {
         CaaVerdict::Allowed => return None,
         CaaVerdict::OtherIssuer => (
@@ -119,11 +123,13 @@ fn unreadable(host: &OwnerName, reason: Reason) -> Finding {
         "Your DNS servers do not answer questions for CAA records of {host}, which certificate authorities insist on. \
          Please ask your DNS provider."
     );
-    Finding::new(FindingCode::CaaUnreadable, message, user).at(host, "CAA").seen(Some(reason.code().to_owned()))
+    let finding = Finding::new(FindingCode::CaaUnreadable, message, user).unclear();
+    finding.at(host, "CAA").seen(Some(reason.code().to_owned()))
 }
 
-fn wanted(expected: &Expectation<'_>) -> String {
-    format!("0 issue \"{}\"", expected.ca.domains.first().map(String::as_str).unwrap_or_default())
+/// `None` when it is not known what our CA is called.
+fn wanted(expected: &Expectation<'_>) -> Option<String> {
+    expected.ca.domains.first().map(|domain| format!("0 issue \"{domain}\""))
 }
 
 fn shown_caa(records: &[CaaRecord]) -> Option<String> {

@@ -101,7 +101,7 @@ fn classify(error: &IssueError) -> (String, Fault) {
         IssueError::Unreachable { .. } => ("unreachable".to_owned(), Fault::Ca),
         IssueError::Unusable { .. } => ("unusable".to_owned(), Fault::Name),
         IssueError::TimedOut { .. } => ("timeout".to_owned(), Fault::Ca),
-        IssueError::Store(_) => ("store".to_owned(), Fault::Ca),
+        IssueError::Store(_) => ("store_failed".to_owned(), Fault::Ca),
     }
 }
 

@@ -4,6 +4,7 @@ mod database;
 mod dns;
 mod edge_target;
 mod keys;
+mod pace;
 mod plans;
 mod tokens;
 mod webhooks;
@@ -25,6 +26,7 @@ use crate::{
 pub use database::Database;
 pub use dns::Dns;
 pub use edge_target::EdgeTarget;
+pub use pace::Pace;
 pub use plans::{PlanName, Plans};
 pub use tokens::{DEVELOPMENT_TOKEN_SECRET, MIN_TOKEN_SECRET};
 pub use webhooks::Webhooks;
@@ -63,6 +65,8 @@ pub struct ControlConfig {
     pub webhooks: Webhooks,
     /// What accounts may use.
     pub plans: Plans,
+    /// How often clients may have looked at the DNS.
+    pub pace: Pace,
     /// Where requests of the seeded demo go.
     pub demo_origin: Option<String>,
     /// A level, or levels by module.
@@ -134,6 +138,7 @@ fn parts(walk: &mut Walk, mode: Mode) -> Option<ControlConfig> {
     let worker = walk.section("worker").boolean("enabled", true);
     let webhooks = Webhooks::read(walk);
     let plans = Plans::read(walk);
+    let pace = Pace::read(walk);
     let demo_origin = walk.section("dev").text("origin", parse_origin).ok().flatten();
     let log_level = walk.section("log").text("level", parse_level).ok().flatten();
     Some(ControlConfig {
@@ -147,6 +152,7 @@ fn parts(walk: &mut Walk, mode: Mode) -> Option<ControlConfig> {
         worker,
         webhooks,
         plans,
+        pace,
         demo_origin: demo_origin.map(|(origin, _)| origin),
         log_level: log_level.map_or_else(|| "info".to_owned(), |(level, _)| level),
     })

@@ -27,7 +27,8 @@ pub(crate) const EDGE: Format = Format {
 /// `namegate-control`.
 pub(crate) const CONTROL: Format = Format {
     tables: &[
-        "listen", "database", "keys", "tokens", "edge", "acme", "dns", "worker", "webhooks", "plans", "dev", "log",
+        "listen", "database", "keys", "tokens", "edge", "acme", "dns", "worker", "webhooks", "plans", "limits", "dev",
+        "log",
     ],
     prefix: "NAMEGATE_CONTROL__",
     aliases: &[("DATABASE_URL", ("database", "url")), ("NAMEGATE_KEY_FILE", ("keys", "file"))],

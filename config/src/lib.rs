@@ -37,7 +37,7 @@ pub use acme::{Acme, Eab, IssuerKind};
 pub use ask::Ask;
 pub use control::Control;
 pub use control_config::{
-    ControlConfig, DEVELOPMENT_TOKEN_SECRET, Database, Dns, EdgeTarget, MIN_TOKEN_SECRET, Mode, PlanName, Plans,
+    ControlConfig, DEVELOPMENT_TOKEN_SECRET, Database, Dns, EdgeTarget, MIN_TOKEN_SECRET, Mode, Pace, PlanName, Plans,
     Webhooks, control_environment, control_keys, load_control, parse_control,
 };
 pub use disk::{EabError, RootsError, read_roots};

@@ -71,7 +71,7 @@ async fn fill(db: &Db, numbers: &str) {
          FROM n"
     );
     match db {
-        Db::Postgres(pool) => {
+        Db::Postgres { pool, .. } => {
             let mut connection = pool.acquire().await.unwrap();
             sqlx::raw_sql("SET statement_timeout = 0").execute(&mut *connection).await.unwrap();
             sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(&mut *connection).await.unwrap();

@@ -179,7 +179,7 @@ async fn fill(url: &str) -> &'static str {
         Db::Sqlite { .. } => {
             format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {CONNECTIONS})")
         }
-        Db::Postgres(_) => format!("WITH n(i) AS (SELECT generate_series(1, {CONNECTIONS}))"),
+        Db::Postgres { .. } => format!("WITH n(i) AS (SELECT generate_series(1, {CONNECTIONS}))"),
     };
     let deadline = now + 48 * 3_600_000;
     let id = "'00000000-0000-7000-8000-' || SUBSTR('000000000000' || i, LENGTH('000000000000' || i) - 11)";
@@ -234,7 +234,7 @@ async fn fill(url: &str) -> &'static str {
 async fn run(db: &Db, statements: &[String]) {
     for text in statements.iter().cloned().map(sqlx::AssertSqlSafe) {
         match db {
-            Db::Postgres(pool) => {
+            Db::Postgres { pool, .. } => {
                 let mut connection = pool.acquire().await.unwrap();
                 sqlx::raw_sql("SET statement_timeout = 0").execute(&mut *connection).await.unwrap();
                 sqlx::raw_sql(text).execute(&mut *connection).await.unwrap();
@@ -242,7 +242,7 @@ async fn run(db: &Db, statements: &[String]) {
             Db::Sqlite { write, .. } => drop(sqlx::raw_sql(text).execute(write).await.unwrap()),
         }
     }
-    if let Db::Postgres(pool) = db {
+    if let Db::Postgres { pool, .. } = db {
         sqlx::raw_sql("VACUUM ANALYZE").execute(pool).await.unwrap();
     }
 }

@@ -13,8 +13,8 @@ use dns::{
 };
 
 use crate::core::{
-    ChallengeSight, Checked, Claim, EdgeTarget, Fix, Inquiry, Ownership, PreflightSight, Reason, ReasonCode, Record, RecordSight, Routing,
-    RoutingSight,
+    ChallengeSight, Checked, Claim, EdgeTarget, Fix, Inquiry, Ownership, PreflightSight, Reason, ReasonCode, Record,
+    RecordSight, Routing, RoutingSight,
 };
 
 /// Of a name that is served, every how-manieth look is a preflight too: once an hour at the usual pace.

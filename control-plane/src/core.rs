@@ -73,8 +73,8 @@ pub use stored::{Document, Flag, Moment};
 pub use template::TemplateRecord;
 pub use usage::{Usage, UsageKind};
 pub use words::{
-    CertificateState, Deadline, DnsWrite, Environment, Kind, Lifecycle, Ownership, Preflight, ProofKind, Routing, SetupType,
-    Surface, UnknownWord,
+    CertificateState, Deadline, DnsWrite, Environment, Kind, Lifecycle, Ownership, Preflight, ProofKind, Routing,
+    SetupType, Surface, UnknownWord,
 };
 
 pub use crate::db::attempts::Attempt;

@@ -6,8 +6,10 @@
 //! Locks are always taken in this order, so that no two transactions wait for each other: hostname row, claim rows,
 //! usage counters, account rows by id, counters. On SQLite the one writer makes this moot.
 
+mod asks;
 mod connect;
 mod error;
+mod health;
 mod migrate;
 mod session;
 mod sql;
@@ -32,8 +34,10 @@ pub(crate) mod records;
 pub(crate) mod sealed;
 pub(crate) mod usage;
 
+pub use asks::Asks;
 pub use connect::{Db, DbOptions};
 pub use error::DbError;
+pub use health::Health;
 pub use session::Session;
 pub(crate) use sql::{Arg, Rows, Sql, sql};
 

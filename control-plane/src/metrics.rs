@@ -25,6 +25,8 @@ pub struct Metrics {
     pub check_lag_seconds: Histogram,
     /// Checks under way.
     pub checks_in_flight: IntGauge,
+    /// Looks that a client asked for too often.
+    pub checks_refused: IntCounter,
     /// Edges that wait for changes.
     pub feed_waiting: IntGauge,
 }
@@ -54,6 +56,10 @@ impl Metrics {
             jobs: add(registry, counters("jobs_total", "Jobs done.", &["kind", "result"])?)?,
             check_lag_seconds: add(registry, histogram("check_lag_seconds", "How late checks begin.", &LAG_BUCKETS)?)?,
             checks_in_flight: add(registry, gauge("checks_in_flight", "Checks under way.")?)?,
+            checks_refused: add(registry, {
+                let help = "Looks that were refused because a client asked for them too often.";
+                IntCounter::new("namegate_control_checks_refused_total", help)?
+            })?,
             feed_waiting: add(registry, gauge("feed_waiting", "Edges that wait for changes.")?)?,
         })
     }

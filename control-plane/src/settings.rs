@@ -35,6 +35,8 @@ pub struct Settings {
     pub authority: dns::Authority,
     /// The issuer names that our CA answers to in CAA records.
     pub caa: Vec<String>,
+    /// How often clients may have looked at the DNS.
+    pub pace: config::Pace,
     /// Whether this process works off jobs.
     pub worker: bool,
     /// How long a webhook is tried before it is given up.
@@ -79,6 +81,7 @@ impl Settings {
             resolvers: config.dns.resolvers.iter().copied().map(server).collect(),
             authority: authority(&config.dns),
             worker: config.worker,
+            pace: config.pace,
             webhook_retry_for: config.webhooks.retry_for,
             core: core(&config, mode),
             key_file: config.key_file,

@@ -8,12 +8,15 @@ pub(crate) mod dialect;
 mod internal;
 mod ops;
 mod request_id;
+mod throttle;
 
 use std::sync::Arc;
 
 use axum::Router;
 use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
+
+pub use throttle::Throttle;
 
 use crate::{checks::Checks, core::Core, metrics::Metrics, tokens::Tokens};
 
@@ -32,6 +35,12 @@ pub struct AppState {
     pub metrics: Metrics,
     /// Where it is counted.
     pub registry: Registry,
+    /// How often a connection may be looked at for a client.
+    pub connection_checks: Arc<Throttle>,
+    /// How often those of an application may.
+    pub application_checks: Arc<Throttle>,
+    /// Whose pages may use the API.
+    pub origins: Arc<connect_domain::Origins>,
     /// Cancelled when the process is to end: long polls return.
     pub stopping: CancellationToken,
 }
@@ -46,6 +55,8 @@ pub fn router(state: AppState) -> Router {
         .merge(ops::router())
         .fallback(connect_domain::no_route)
         .method_not_allowed_fallback(connect_domain::no_method)
+        // Around the fallbacks too: a browser asks with a method that no route has.
+        .layer(axum::middleware::from_fn_with_state(state.clone(), connect_domain::cors))
         .layer(axum::middleware::from_fn_with_state(state.clone(), request_id::label))
         .with_state(state)
 }

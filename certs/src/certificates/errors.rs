@@ -67,7 +67,7 @@ impl ObtainError {
             Self::Busy => "busy",
             Self::Died => "died",
             Self::Failed { .. } => "failed",
-            Self::Load(_) => "store",
+            Self::Load(_) => "store_failed",
             Self::StillIssuing { .. } => "still_issuing",
             Self::Unstorable => "unstorable",
         }

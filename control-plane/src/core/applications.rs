@@ -1,5 +1,7 @@
 //! Applications: one product of an account, with what its connections inherit.
 
+use std::collections::HashSet;
+
 use sqlx::FromRow;
 
 use super::{
@@ -120,6 +122,15 @@ impl Core {
             caller.owns(&application.account_id, application.environment) && caller.may_see_application(id)
         });
         mine.ok_or(CoreError::NotFound { what: "application" })
+    }
+
+    /// Every origin that some application names. For what is asked before it is known who asks.
+    ///
+    /// # Errors
+    /// [`CoreError::Db`].
+    pub async fn allowed_origins(&self) -> Result<HashSet<String>, CoreError> {
+        let lists = db::applications::allowed_origins(&mut self.read().await?).await?;
+        Ok(lists.into_iter().flat_map(|Document(list)| list).collect())
     }
 
     /// The caller's applications after `after`, at most `limit`, the newest first.

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use super::{
     CertificateState, Claim, Connection, Core, CoreError, CoreSettings, Deadline, Document, EventKind, Fix, Inquiry,
-    Job, Lifecycle, Moment, Ownership, Preflight, PreflightSight, Proof, ProofKind, Reason, ReasonCode, Routing, UsageKind,
+    Job, Lifecycle, Moment, Ownership, Preflight, PreflightSight, Proof, ProofKind, Reason, ReasonCode, Routing,
+    UsageKind,
     change::Change,
     connections::about,
     jobs::released,

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::{
     Caller, Certificate, CertificateState, Claim, Core, CoreError, Deadline, DesiredRecord, DnsWrite, Document,
-    EventKind, Flag, Lifecycle, Moment, Ownership, Preflight, Proof, ProofKind, Reason, ReasonCode, Record, Routing, Scope,
-    SetupType, UsageKind,
+    EventKind, Flag, Lifecycle, Moment, Ownership, Preflight, Proof, ProofKind, Reason, ReasonCode, Record, Routing,
+    Scope, SetupType, UsageKind,
     applications::check_length,
     audit,
     change::Change,

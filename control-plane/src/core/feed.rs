@@ -72,7 +72,7 @@ impl Core {
     /// # Errors
     /// [`CoreError::Db`].
     pub async fn ask(&self, hostname: &Hostname) -> Result<Option<Allowed>, CoreError> {
-        Ok(db::gate::ask(&mut self.read().await?, hostname).await?)
+        Ok(self.db.ask(hostname).await?)
     }
 
     /// Where the feed stands.

@@ -1,7 +1,7 @@
 //! Table `applications`.
 
 use super::{DbError, Session, sql};
-use crate::core::{Application, Environment};
+use crate::core::{Application, Document, Environment};
 
 pub(crate) async fn insert(tx: &mut Session, application: &Application) -> Result<(), DbError> {
     sql("INSERT INTO applications (id, account_id, name, environment, allowed_origins, record_template, default_origin,
@@ -38,6 +38,13 @@ pub(crate) async fn update(tx: &mut Session, application: &Application) -> Resul
 
 pub(crate) async fn find(session: &mut Session, id: &str) -> Result<Option<Application>, DbError> {
     sql("SELECT * FROM applications WHERE id = $1").bind(id).optional(session).await
+}
+
+/// The lists of those that have one.
+pub(crate) async fn allowed_origins(session: &mut Session) -> Result<Vec<Document<Vec<String>>>, DbError> {
+    let lists = sql("SELECT DISTINCT allowed_origins FROM applications WHERE allowed_origins <> '[]'");
+    let lists = lists.all::<(Document<Vec<String>>,)>(session).await?;
+    Ok(lists.into_iter().map(|(list,)| list).collect())
 }
 
 /// The newest first: ids grow with time.

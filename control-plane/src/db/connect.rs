@@ -1,14 +1,16 @@
 //! [`Db`]: the pools.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use names::Hostname;
 use sqlx::{
     PgPool, SqlitePool,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::{DbError, Session};
+use super::{Asks, DbError, Session, gate, health::Health};
+use crate::core::Allowed;
 
 /// How a database is used.
 #[derive(Debug, Clone)]
@@ -31,7 +33,14 @@ impl Default for DbOptions {
 #[derive(Debug, Clone)]
 pub enum Db {
     /// A server.
-    Postgres(PgPool),
+    Postgres {
+        /// Connections for everything but the asks.
+        pool: PgPool,
+        /// The gate's questions.
+        asks: Asks,
+        /// Whether it lets anybody in.
+        health: Arc<Health>,
+    },
     /// A file: one writer, because SQLite has one, and readers beside it.
     Sqlite {
         /// One connection.
@@ -61,8 +70,10 @@ impl Db {
             ("lock_timeout", "5s"),
             ("idle_in_transaction_session_timeout", "30s"),
         ]);
+        let health = Health::new(connect.clone(), options.wait);
         let pool = PgPoolOptions::new().max_connections(options.connections).acquire_timeout(options.wait);
-        Ok(Self::Postgres(pool.connect_with(connect).await?))
+        let pool = pool.connect_with(connect).await?;
+        Ok(Self::Postgres { pool, asks: Asks::open(&health, options.wait), health })
     }
 
     async fn open_sqlite(connect: SqliteConnectOptions, options: &DbOptions) -> Result<Self, DbError> {
@@ -82,7 +93,7 @@ impl Db {
     /// A connection for reading.
     pub(crate) async fn read(&self) -> Result<Session, DbError> {
         Ok(match self {
-            Self::Postgres(pool) => Session::Postgres(pool.acquire().await?),
+            Self::Postgres { pool, health, .. } => Session::Postgres(health.attend(pool.acquire()).await?),
             Self::Sqlite { read, .. } => Session::Sqlite(read.acquire().await?),
         })
     }
@@ -90,9 +101,17 @@ impl Db {
     /// A transaction. On SQLite it is the writer from its start: a reader that becomes one later may be refused.
     pub(crate) async fn begin(&self) -> Result<Session, DbError> {
         Ok(match self {
-            Self::Postgres(pool) => Session::PostgresTransaction(pool.begin().await?),
+            Self::Postgres { pool, health, .. } => Session::PostgresTransaction(health.attend(pool.begin()).await?),
             Self::Sqlite { write, .. } => Session::SqliteTransaction(write.begin_with("BEGIN IMMEDIATE").await?),
         })
+    }
+
+    /// What the gate says about a name.
+    pub(crate) async fn ask(&self, hostname: &Hostname) -> Result<Option<Allowed>, DbError> {
+        match self {
+            Self::Postgres { asks, .. } => asks.ask(hostname).await,
+            Self::Sqlite { .. } => gate::ask(&mut self.read().await?, hostname).await,
+        }
     }
 
     /// Whether it answers.
@@ -106,7 +125,7 @@ impl Db {
     /// Ends all connections; SQLite folds its log into the file.
     pub async fn close(&self) {
         match self {
-            Self::Postgres(pool) => pool.close().await,
+            Self::Postgres { pool, .. } => pool.close().await,
             Self::Sqlite { write, read } => {
                 read.close().await;
                 write.close().await;
@@ -117,7 +136,7 @@ impl Db {
     /// `sqlite` or `postgres`, for logs and metrics.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Postgres(_) => "postgres",
+            Self::Postgres { .. } => "postgres",
             Self::Sqlite { .. } => "sqlite",
         }
     }

@@ -21,6 +21,9 @@ pub enum DbError {
     /// The database does not answer, is full, or gave up on the transaction: the same may succeed later.
     #[error("the database is not available")]
     Unavailable(#[source] sqlx::Error),
+    /// What everybody was told who asked together.
+    #[error("the gate could not be asked")]
+    Shared(#[source] std::sync::Arc<Self>),
     /// A statement of ours that the database refuses.
     #[error("a statement was refused")]
     Statement(#[source] sqlx::Error),

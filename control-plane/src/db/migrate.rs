@@ -9,7 +9,7 @@ impl Db {
     /// [`DbError::Migrate`].
     pub async fn migrate(&self) -> Result<(), DbError> {
         match self {
-            Self::Postgres(pool) => sqlx::migrate!("migrations/postgres").run(pool).await,
+            Self::Postgres { pool, .. } => sqlx::migrate!("migrations/postgres").run(pool).await,
             Self::Sqlite { write, .. } => sqlx::migrate!("migrations/sqlite").run(write).await,
         }
         .map_err(DbError::Migrate)

@@ -7,6 +7,7 @@ mod applications;
 mod auth;
 mod body;
 mod connections;
+mod cors;
 mod cursor;
 mod error;
 mod events;
@@ -29,6 +30,8 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use connections::CHALLENGE;
+pub use cors::Origins;
+pub(crate) use cors::layer as cors;
 pub use events::event_name;
 pub use state_word::state_word;
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "the harness stops a test where it stands")]
 
+mod away;
 mod claims;
 mod concurrency;
 mod harness;

@@ -73,7 +73,7 @@ async fn all_is_done(bench: &Bench) {
     wait::until("all that is due is done", async || {
         let now = bench.core.now().as_millis();
         let due: i64 = match bench.core.db() {
-            Db::Postgres(pool) => sqlx::query_scalar(text).bind(now).fetch_one(pool).await.unwrap(),
+            Db::Postgres { pool, .. } => sqlx::query_scalar(text).bind(now).fetch_one(pool).await.unwrap(),
             Db::Sqlite { read, .. } => sqlx::query_scalar(text).bind(now).fetch_one(read).await.unwrap(),
         };
         (due == 0).then_some(())

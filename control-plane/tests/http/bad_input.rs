@@ -1,5 +1,7 @@
 //! What must be refused, and how.
 
+use test_support::wait;
+
 use crate::harness::{Worker, on_both, on_sqlite};
 
 const KEY: &str = "sk_test_demo";
@@ -97,7 +99,8 @@ fn a_database_that_goes_away_is_a_503_and_nothing_is_lost() {
         assert_eq!(control.curl("/readyz", &[]).await.status, 503);
         assert_eq!(control.curl("/livez", &[]).await.status, 200);
         postgres.resume().await;
-        let back = control.get(KEY, "/v1/connections").await;
+        let back = async || Some(control.get(KEY, "/v1/connections").await).filter(|answer| answer.status == 200);
+        let back = wait::until("it is back", back).await;
         assert_eq!(back.json()["data"][0]["hostname"], "a.customer.com", "{back:?}");
         control
     });

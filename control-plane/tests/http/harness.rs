@@ -87,6 +87,20 @@ impl Control {
 
     /// The same with a second resolver, which may know other records.
     pub(crate) async fn start_beside(postgres: Option<Postgres>, worker: Worker, second: Option<&Dns>) -> Self {
+        Self::start_with(postgres, worker, second, &[]).await
+    }
+
+    /// On SQLite, without a worker, with these settings over those of the harness.
+    pub(crate) async fn start_set(settings: &[(&str, &str)]) -> Self {
+        Self::start_with(None, Worker::Off, None, settings).await
+    }
+
+    async fn start_with(
+        postgres: Option<Postgres>,
+        worker: Worker,
+        second: Option<&Dns>,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let host = Loopback::take();
         let pebble = Pebble::start(&host, PebbleOptions::default()).await;
@@ -111,7 +125,8 @@ impl Control {
             ("NAMEGATE_CONTROL__DEV__ORIGIN", "http://127.0.0.1:3000".to_owned()),
             ("NAMEGATE_CONTROL__WORKER__ENABLED", (worker == Worker::On).to_string()),
         ];
-        let env = env.map(|(name, value)| (name.to_owned(), value));
+        let over = settings.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        let env = env.into_iter().chain(over).map(|(name, value)| (name.to_owned(), value));
         let settings = Settings::load(None, env, Mode::Development).unwrap();
         pebble.dns().set_a(TARGET, &[host.ip()]).await;
         let process = Process::start(&settings).await.unwrap();

@@ -9,6 +9,7 @@
 
 mod asked_by_caddy;
 mod bad_input;
+mod browsers;
 mod dns_faults;
 mod harness;
 mod idempotency;
@@ -21,4 +22,5 @@ mod quickstart;
 mod schemathesis;
 mod secrets;
 mod tenants;
+mod throttle;
 mod webhooks;

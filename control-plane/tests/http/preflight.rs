@@ -41,7 +41,8 @@ fn a_caa_record_that_forbids_us_keeps_the_gate_closed_until_it_is_changed() {
         assert_eq!(ask(&control).await, 403);
         let told = connection(&control, &made).await;
         assert_eq!(told["reason_code"], "caa_forbids", "{told}");
-        let fix = json!({"record": {"host": "customer.com", "type": "CAA"}, "expected": null, "seen": ["0 issue \";\""]});
+        let fix =
+            json!({"record": {"host": "customer.com", "type": "CAA"}, "expected": null, "seen": ["0 issue \";\""]});
         assert_eq!(told["fix"], fix);
         assert!(told["user_message"].as_str().unwrap().contains("Delete the CAA records of customer.com"), "{told}");
         let checked = act(&control, &made, "records:check").await;
@@ -53,7 +54,10 @@ fn a_caa_record_that_forbids_us_keeps_the_gate_closed_until_it_is_changed() {
         let open = act(&control, &made, "verify").await;
         assert_eq!(ask(&control).await, 200, "{open}");
         let checked = act(&control, &made, "records:check").await;
-        assert_eq!((&checked["state"], &checked["reason_code"]), (&json!("issuing_cert"), &json!("certificate_pending")));
+        assert_eq!(
+            (&checked["state"], &checked["reason_code"]),
+            (&json!("issuing_cert"), &json!("certificate_pending"))
+        );
         control
     });
 }

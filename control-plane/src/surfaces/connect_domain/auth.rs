@@ -1,6 +1,9 @@
 //! Who calls: [`Key`] takes API keys alone, [`KeyOrToken`] widget tokens too.
 
-use axum::{extract::FromRequestParts, http::request::Parts};
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, request::Parts},
+};
 
 use super::{ApiError, AppState};
 use crate::{core::Caller, tokens::Tokens};
@@ -15,7 +18,7 @@ impl FromRequestParts<AppState> for Key {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
-        let caller = state.core.authenticate(bearer(parts)?).await?;
+        let caller = state.core.authenticate(bearer(&parts.headers)?).await?;
         state.core.count_call(&caller.account_id);
         Ok(Self(caller))
     }
@@ -25,9 +28,8 @@ impl FromRequestParts<AppState> for KeyOrToken {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
-        let secret = bearer(parts)?;
-        // Keys begin with `sk_`; a token is three parts of base64url.
-        let caller = match secret.starts_with("sk_") {
+        let secret = bearer(&parts.headers)?;
+        let caller = match is_key(secret) {
             true => state.core.authenticate(secret).await?,
             false => {
                 let caller = state.tokens.caller(secret, state.core.now())?;
@@ -40,9 +42,14 @@ impl FromRequestParts<AppState> for KeyOrToken {
     }
 }
 
+/// Keys begin with `sk_`; a token is three parts of base64url.
+pub(super) fn is_key(secret: &str) -> bool {
+    secret.starts_with("sk_")
+}
+
 /// The header alone: a secret in a URL ends in logs.
-fn bearer(parts: &Parts) -> Result<&str, ApiError> {
-    let value = parts.headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
+    let value = headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let (scheme, secret) = value.and_then(|value| value.split_once(' ')).ok_or_else(ApiError::unauthorized)?;
     match scheme.eq_ignore_ascii_case("bearer") {
         true => Ok(secret.trim()),

@@ -203,6 +203,8 @@ pub(crate) async fn archive(
     responses((status = 200, body = ConnectionView),
         (status = 409, body = Problem, description = "`ownership_not_found`: the challenge is not there; the details \
             say what was seen"),
+        (status = 429, body = Problem, description = "`rate_limited`: asked too often", headers(("Retry-After" = u64,
+            description = "Seconds until the next look"))),
         (status = "4XX", body = Problem)))]
 pub(crate) async fn verify(
     State(state): State<AppState>,
@@ -213,7 +215,7 @@ pub(crate) async fn verify(
     if connection.claim.is_open() {
         return Ok(Json(connection.into()));
     }
-    let looked = look(&state, &id, Look::Ownership).await?;
+    let looked = look(&state, &connection, Look::Ownership).await?;
     if looked.claim.ownership == Ownership::Proven {
         return Ok(Json(looked.into()));
     }
@@ -236,14 +238,17 @@ pub(crate) struct CheckedRecords {
 /// Look at the records now. When all are right, the certificate is ordered and the name goes live. Needs
 /// `connections:write`.
 #[utoipa::path(post, path = "/v1/connections/{id}/records:check", tag = "connections", params(("id" = String, Path, format = "uuid")),
-    responses((status = 200, body = CheckedRecords), (status = "4XX", body = Problem)))]
+    responses((status = 200, body = CheckedRecords),
+        (status = 429, body = Problem, description = "`rate_limited`: asked too often", headers(("Retry-After" = u64,
+            description = "Seconds until the next look"))),
+        (status = "4XX", body = Problem)))]
 pub(crate) async fn check_records(
     State(state): State<AppState>,
     KeyOrToken(caller): KeyOrToken,
     Path(id): Path<String>,
 ) -> Result<Json<CheckedRecords>, ApiError> {
-    standing(&state, &caller, &id).await?;
-    let looked = look(&state, &id, Look::Routing).await?;
+    let connection = standing(&state, &caller, &id).await?;
+    let looked = look(&state, &connection, Look::Routing).await?;
     Ok(Json(CheckedRecords {
         records: looked.records.iter().map(Into::into).collect(),
         state: state_word(&looked.claim),
@@ -262,10 +267,22 @@ async fn standing(state: &AppState, caller: &Caller, id: &str) -> Result<Connect
     }
 }
 
-async fn look(state: &AppState, id: &str, look: Look) -> Result<Connection, ApiError> {
+async fn look(state: &AppState, connection: &Connection, look: Look) -> Result<Connection, ApiError> {
+    let id = &connection.claim.id;
+    throttle(state, connection).inspect_err(|_| state.metrics.checks_refused.inc())?;
     let missing = CoreError::NotFound { what: "connection" };
     let inquiry = state.core.inquire(id).await?.ok_or(missing)?;
     // No transaction is open while the DNS takes its time.
     let seen = state.checks.look(&inquiry, look).await;
     Ok(state.core.apply_check(id, &seen, Looker::Verb).await?)
+}
+
+/// A look costs dozens of questions to other people's servers.
+fn throttle(state: &AppState, connection: &Connection) -> Result<(), ApiError> {
+    let (claim, now) = (&connection.claim, state.core.now());
+    state.connection_checks.take(&claim.id, now).map_err(ApiError::too_often)?;
+    state.application_checks.take(&claim.application_id, now).map_err(|wait| {
+        state.connection_checks.give_back(&claim.id);
+        ApiError::too_often(wait)
+    })
 }

@@ -1,5 +1,7 @@
 //! Errors on the wire: one object that RFC 9457 clients and clients of the original API both read.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     http::{HeaderValue, StatusCode, header},
@@ -11,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{core::CoreError, db::DbError, surfaces::request_id};
 
 /// When to come again while the database is away or a request is under way.
-const RETRY_AFTER: &str = "2";
+const RETRY_AFTER: u64 = 2;
 
 /// What a client is told instead of its result.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(crate) struct ApiError {
     message: String,
     details: Option<Box<Value>>,
     pointer: Option<String>,
+    /// When to come again.
+    retry_after: Option<u64>,
     /// Beside `error` as well: the original documents it in both places.
     beside: Option<Box<Value>>,
 }
@@ -80,7 +84,7 @@ pub(crate) struct ErrorBody {
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), details: None, pointer: None, beside: None }
+        Self { status, code, message: message.into(), details: None, pointer: None, retry_after: None, beside: None }
     }
 
     fn details(mut self, details: Value) -> Self {
@@ -100,6 +104,13 @@ impl ApiError {
 
     pub(crate) fn no_route() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "no such route")
+    }
+
+    /// Told to come again after a while; in whole seconds, so that it is not told twice.
+    pub(crate) fn too_often(wait: Duration) -> Self {
+        let message = "this was asked for too often; the service looks by itself meanwhile";
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Self { retry_after: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message) }
     }
 
     pub(crate) fn unauthorized() -> Self {
@@ -176,7 +187,7 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let Self { status, code, message, details, pointer, beside } = self;
+        let Self { status, code, message, details, pointer, retry_after, beside } = self;
         let problem = Problem {
             kind: "about:blank",
             title: status.canonical_reason().unwrap_or("Error").to_owned(),
@@ -194,8 +205,9 @@ impl IntoResponse for ApiError {
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE || code == "idempotency_in_flight" {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+        let is_passing = status == StatusCode::SERVICE_UNAVAILABLE || code == "idempotency_in_flight";
+        if let Some(seconds) = retry_after.or_else(|| is_passing.then_some(RETRY_AFTER)) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

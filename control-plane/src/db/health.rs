@@ -5,6 +5,7 @@
 //! so that a slow machine is never taken for a dead database.
 
 use std::{
+    pin::Pin,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -44,14 +45,21 @@ impl Health {
     }
 
     /// Waits for what needs a connection, but not while none can be made.
-    pub(crate) async fn attend<T>(
+    pub(crate) fn attend<T: Send>(
         self: &Arc<Self>,
-        work: impl Future<Output = Result<T, sqlx::Error>>,
+        work: impl Future<Output = Result<T, sqlx::Error>> + Send,
+    ) -> impl Future<Output = Result<T, DbError>> + Send {
+        // Connecting is a large future, and every caller would carry it.
+        self.watch_over(Box::pin(work))
+    }
+
+    async fn watch_over<T: Send>(
+        self: &Arc<Self>,
+        mut work: Pin<Box<impl Future<Output = Result<T, sqlx::Error>> + Send>>,
     ) -> Result<T, DbError> {
         if *self.state.borrow() == State::Away {
             return Err(refused());
         }
-        let mut work = std::pin::pin!(work);
         let outcome = match tokio::time::timeout(HASTE, &mut work).await {
             Ok(outcome) => outcome,
             Err(_) => {

@@ -151,9 +151,11 @@ impl Checks for DnsChecks {
         {
             checked.lapsed_holder = Some(id.clone());
         }
-        if look == Look::Routing || (look == Look::Due && now_proven) {
+        if look == Look::Routing || (look == Look::Due && now_proven) || (inquiry.pointing_proves && !now_proven) {
             checked.routing = Some(self.routing(inquiry).await);
         }
+        let points = checked.routing.as_ref().is_some_and(|sight| sight.verdict == Some(Routing::Pointing));
+        let now_proven = now_proven || (inquiry.pointing_proves && points);
         if wants_preflight(&connection.claim, look, now_proven, checked.routing.as_ref()) {
             checked.preflight = Some(self.preflight(inquiry).await);
         }

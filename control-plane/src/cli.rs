@@ -19,7 +19,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use control_plane::{
-    core::{Caller, Core, CoreError, Environment, Keyring},
+    core::{Caller, Core, CoreError, Environment, Keyring, Surface},
     process,
     settings::{Mode, Settings, SettingsError},
 };
@@ -214,6 +214,6 @@ impl Whom {
                 "there are several accounts; name one with --account (`namegate-control accounts list` shows all)"
             ),
         };
-        Ok(Caller::operator(&account.id, environment))
+        Ok(Caller::operator(&account.id, environment, Surface::ConnectDomain))
     }
 }

@@ -10,7 +10,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     checks::{Checks, DnsChecks},
-    core::{Core, Keyring},
+    core::{Core, Keyring, Surface},
     db::{Db, DbOptions},
     metrics::Metrics,
     settings::Settings,
@@ -92,7 +92,9 @@ impl Process {
         let core = open_core(settings).await?;
         check_sealing(&core).await?;
         if settings.core.dev {
-            core.seed_demo(settings.demo_origin.as_deref()).await.context("the demo cannot be seeded")?;
+            core.seed_demo(settings.demo_origin.as_deref(), Surface::ConnectDomain)
+                .await
+                .context("the demo cannot be seeded")?;
         }
         let registry = Registry::new();
         registry.register(Box::new(ProcessCollector::for_self()))?;

@@ -111,6 +111,7 @@ fn core(config: &ControlConfig, mode: Mode) -> CoreSettings {
         edge: edge(&config.edge),
         reserved: config.edge.reserved.iter().map(ToString::to_string).collect(),
         certificates_reported: config.edge.reports,
+        policies: crate::surfaces::policies(),
         default_plan: plan(config.plans.default),
         free: limit(config.plans.free),
         pro: limit(config.plans.pro),

@@ -10,7 +10,7 @@ mod ops;
 mod request_id;
 mod throttle;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::Router;
 use prometheus::Registry;
@@ -18,7 +18,12 @@ use tokio_util::sync::CancellationToken;
 
 pub use throttle::Throttle;
 
-use crate::{checks::Checks, core::Core, metrics::Metrics, tokens::Tokens};
+use crate::{
+    checks::Checks,
+    core::{Core, Policy, Surface},
+    metrics::Metrics,
+    tokens::Tokens,
+};
 
 /// What every handler can reach.
 #[derive(Clone)]
@@ -43,6 +48,11 @@ pub struct AppState {
     pub origins: Arc<connect_domain::Origins>,
     /// Cancelled when the process is to end: long polls return.
     pub stopping: CancellationToken,
+}
+
+/// What each surface decides about its claims.
+pub fn policies() -> BTreeMap<Surface, Policy> {
+    BTreeMap::from([(Surface::ConnectDomain, connect_domain::policy())])
 }
 
 /// Everything on one listener.

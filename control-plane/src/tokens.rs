@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn a_token_is_good_for_an_hour_under_its_own_secret() {
         let tokens = Tokens::new("one secret of more than 32 characters");
-        let caller = Caller::operator("account", Environment::Test);
+        let caller = Caller::operator("account", Environment::Test, Surface::ConnectDomain);
         let now = Moment::from_millis(1_800_000_000_000);
         let (token, ends) = tokens.mint(&caller, "app", Some("shop.example"), now).unwrap();
         let read = tokens.caller(&token, now).unwrap();

@@ -88,12 +88,12 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// The operator, by the command line: everything of one account.
-    pub fn operator(account_id: &str, environment: Environment) -> Self {
+    /// The operator, by the command line: everything of one account, in the words of one surface.
+    pub fn operator(account_id: &str, environment: Environment, surface: Surface) -> Self {
         Self {
             account_id: account_id.to_owned(),
             environment,
-            surface: Surface::ConnectDomain,
+            surface,
             scopes: Scope::ALL.to_vec(),
             actor: "cli".to_owned(),
             only_application: None,
@@ -204,7 +204,7 @@ impl Core {
             return Err(CoreError::invalid("/scopes", "a key needs at least one scope"));
         }
         new.scopes.iter().try_for_each(|scope| caller.require(*scope))?;
-        let secret = SecretKey::generate(caller.environment);
+        let secret = SecretKey::generate(&self.settings.policy(caller.surface).key_prefix, caller.environment);
         let key = self.insert_key(tx, &application.account_id, application_id, caller, new, &secret).await?;
         Ok(SealedKey { key, secret })
     }

@@ -103,11 +103,7 @@ pub(crate) fn judge(before: &Claim, challenge: Option<&Fix>, seen: &Checked, now
     let mut events = Vec::new();
     claim.last_checked_at = Some(now);
     claim.check_count += 1;
-    if claim.ownership != Ownership::Proven
-        && let Some(sight) = &seen.challenge
-    {
-        judge_ownership(&mut claim, challenge, sight, now, s);
-    }
+    judge_ownership(&mut claim, challenge, seen, now, s);
     if let Some(sight) = &seen.preflight {
         judge_preflight(&mut claim, sight, now, s);
     }
@@ -123,19 +119,39 @@ pub(crate) fn judge(before: &Claim, challenge: Option<&Fix>, seen: &Checked, now
     Verdict { claim, events }
 }
 
-fn judge_ownership(claim: &mut Claim, fix: Option<&Fix>, sight: &ChallengeSight, now: Moment, s: &CoreSettings) {
+/// The surface's policy says what is proof: the challenge, or that the name points here.
+fn judge_ownership(claim: &mut Claim, fix: Option<&Fix>, seen: &Checked, now: Moment, s: &CoreSettings) {
+    if claim.ownership == Ownership::Proven {
+        return;
+    }
+    let policy = s.policy(claim.surface);
+    let points = seen.routing.as_ref().is_some_and(|sight| sight.verdict == Some(Routing::Pointing));
+    match (policy.proof_by_pointing(), &seen.challenge) {
+        (_, Some(ChallengeSight::Present)) if policy.accepts(ProofKind::Txt) => {
+            prove(claim, ProofKind::Txt, now, s);
+        }
+        (Some(proof), _) if points => prove(claim, proof, now, s),
+        (_, Some(sight)) if policy.accepts(ProofKind::Txt) => explain_challenge(claim, fix, sight),
+        _ => {}
+    }
+}
+
+fn prove(claim: &mut Claim, proof: ProofKind, now: Moment, s: &CoreSettings) {
+    claim.ownership = Ownership::Proven;
+    claim.proof = Some(proof);
+    claim.verified_at = Some(now);
+    let wait = s.policy(claim.surface).deadline;
+    (claim.deadline, claim.deadline_at) = (Deadline::Running, Some(now.after(wait)));
+    claim.reason = None;
+}
+
+fn explain_challenge(claim: &mut Claim, fix: Option<&Fix>, sight: &ChallengeSight) {
     let reason = |code, seen: &[String]| {
         let fix = fix.cloned().map(|fix| Fix { seen: seen.to_vec(), ..fix });
         Some(Document(Reason { fix, ..Reason::new(code) }))
     };
     match sight {
-        ChallengeSight::Present => {
-            claim.ownership = Ownership::Proven;
-            claim.proof = Some(ProofKind::Txt);
-            claim.verified_at = Some(now);
-            (claim.deadline, claim.deadline_at) = (Deadline::Running, Some(now.after(s.deadline)));
-            claim.reason = None;
-        }
+        ChallengeSight::Present => {}
         ChallengeSight::Partly(seen) => {
             claim.ownership = Ownership::Seen;
             claim.reason = reason(ReasonCode::ChallengePartlyVisible, seen);

@@ -216,7 +216,7 @@ impl Core {
             certificate: CertificateState::None,
             lifecycle: Lifecycle::Active,
             deadline: Deadline::Running,
-            deadline_at: Some(now.after(self.settings.deadline)),
+            deadline_at: Some(now.after(self.settings.policy(caller.surface).deadline)),
             reason: None,
             error_code: None,
             proof: None,

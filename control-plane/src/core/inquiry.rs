@@ -11,6 +11,8 @@ use crate::db::{self, Rows, Session, proofs::HolderRow};
 pub struct Inquiry {
     /// The claim with its proofs and records.
     pub connection: Connection,
+    /// Pointing here is proof enough for its surface.
+    pub pointing_proves: bool,
     /// The other claim that holds the name, and its challenge: id, name and value.
     pub holder: Option<(String, String, String)>,
 }
@@ -54,7 +56,9 @@ impl Core {
                 attempts: Vec::new(),
                 claim,
             };
-            (id, Inquiry { connection, holder: holder.map(|holder| (holder.claim_id, holder.name, holder.expected)) })
+            let pointing_proves = self.settings.policy(connection.claim.surface).proof_by_pointing().is_some();
+            let holder = holder.map(|holder| (holder.claim_id, holder.name, holder.expected));
+            (id, Inquiry { connection, pointing_proves, holder })
         };
         Ok(claims.into_iter().map(inquiry).collect())
     }

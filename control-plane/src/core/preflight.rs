@@ -52,7 +52,8 @@ pub(super) fn judge_preflight(claim: &mut Claim, sight: &PreflightSight, now: Mo
             (claim.absent_streak, claim.drift_since) = (0, None);
         }
         if claim.deadline == Deadline::None {
-            (claim.deadline, claim.deadline_at) = (Deadline::Running, Some(now.after(s.deadline)));
+            (claim.deadline, claim.deadline_at) =
+                (Deadline::Running, Some(now.after(s.policy(claim.surface).deadline)));
         }
     }
 }

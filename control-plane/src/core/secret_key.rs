@@ -1,4 +1,5 @@
-//! API keys as text: `sk_test_` or `sk_live_`, 30 base62 characters, and 6 more of their CRC-32.
+//! API keys as text: a prefix of their surface, `test` or `live`, 30 base62 characters, and 6 more of their CRC-32, as in
+//! `ng_test_…`.
 //!
 //! The checksum lets a typo or an invented key be refused without a question to the database. Only the SHA-256 is kept:
 //! 178 random bits cannot be guessed from it, so a slow hash would buy nothing.
@@ -27,10 +28,10 @@ pub(crate) struct SecretKey(String);
 
 impl SecretKey {
     /// A new one.
-    pub(crate) fn generate(environment: Environment) -> Self {
+    pub(crate) fn generate(prefix: &str, environment: Environment) -> Self {
         let body = random_base62(RANDOM);
         let checksum = checksum(&body);
-        Self(format!("sk_{environment}_{body}{checksum}"))
+        Self(format!("{prefix}_{environment}_{body}{checksum}"))
     }
 
     /// The key of development.
@@ -43,7 +44,8 @@ impl SecretKey {
         if accept_demo && text == DEMO_KEY {
             return Some(Self::demo());
         }
-        let body = text.strip_prefix("sk_test_").or_else(|| text.strip_prefix("sk_live_"))?;
+        // Whose prefix it is, its hash says.
+        let (_, body) = text.rsplit_once('_')?;
         let (random, sum) = body.split_at_checked(RANDOM)?;
         (sum.len() == CHECKSUM && checksum(random) == sum).then(|| Self(text.to_owned()))
     }
@@ -114,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_key_with_a_typo_is_refused_without_a_question() {
-        let key = SecretKey::generate(Environment::Live);
+        let key = SecretKey::generate("sk", Environment::Live);
         assert_eq!(key.expose().len(), "sk_live_".len() + 36);
         assert!(SecretKey::parse(key.expose(), false).is_some());
         let swapped = if key.expose().ends_with('a') { "b" } else { "a" };

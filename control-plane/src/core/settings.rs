@@ -1,11 +1,12 @@
 //! The numbers and names that the core's rules need.
 
 use std::{
+    collections::BTreeMap,
     net::{Ipv4Addr, Ipv6Addr},
     time::Duration,
 };
 
-use super::Plan;
+use super::{Plan, Policy, Surface, policy::PLAIN};
 
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -55,8 +56,8 @@ pub struct CoreSettings {
     pub certificates_reported: bool,
     /// How often a claim is looked at.
     pub pace: Pace,
-    /// How long an owner has to show ownership, and then to point the name here.
-    pub deadline: Duration,
+    /// The rules of each surface; one that is not here has the plain ones.
+    pub policies: BTreeMap<Surface, Policy>,
     /// How long a claim that was live may point elsewhere before the gate closes.
     pub drift_grace: Duration,
     /// How long after the deadline an unproven claim is given up, so that squatting ends.
@@ -110,8 +111,7 @@ impl Default for CoreSettings {
                 live: 10 * MINUTE,
                 stalled: 6 * HOUR,
             },
-            // DNS may take 48 hours by common advice.
-            deadline: 2 * DAY,
+            policies: BTreeMap::new(),
             drift_grace: 14 * DAY,
             give_up_after: 14 * DAY,
             drift_checks: 3,
@@ -136,6 +136,11 @@ impl Default for CoreSettings {
 }
 
 impl CoreSettings {
+    /// The rules of a surface.
+    pub fn policy(&self, surface: Surface) -> &Policy {
+        self.policies.get(&surface).unwrap_or(&PLAIN)
+    }
+
     /// What a plan has.
     pub fn limits(&self, plan: Plan) -> PlanLimits {
         match plan {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Application, Caller, CertificateState, Core, CoreError, Document, Environment, Lifecycle, Moment, NewApplication,
-    NewKey, Reason, ReasonCode, Scope, SecretKey, change::Change, checking::settle, jobs::JobKind,
+    NewKey, Reason, ReasonCode, Scope, SecretKey, Surface, change::Change, checking::settle, jobs::JobKind,
 };
 use crate::db;
 
@@ -36,13 +36,13 @@ impl Core {
     ///
     /// # Errors
     /// [`CoreError::Db`].
-    pub async fn seed_demo(&self, default_origin: Option<&str>) -> Result<(), CoreError> {
+    pub async fn seed_demo(&self, default_origin: Option<&str>, surface: Surface) -> Result<(), CoreError> {
         let secret = SecretKey::demo();
         if db::api_keys::find_by_hash(&mut self.read().await?, secret.sha256()).await?.is_some() {
             return Ok(());
         }
         let account = self.create_account("Demo").await?;
-        let caller = Caller::operator(&account.id, Environment::Test);
+        let caller = Caller::operator(&account.id, Environment::Test, surface);
         let mut tx = self.begin().await?;
         let new = NewApplication {
             name: "Demo".to_owned(),

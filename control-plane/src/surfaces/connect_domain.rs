@@ -22,6 +22,8 @@ mod usage;
 mod views;
 mod webhooks;
 
+use std::time::Duration;
+
 use axum::{Router, extract::DefaultBodyLimit, response::Response};
 use utoipa::{
     OpenApi,
@@ -36,6 +38,7 @@ pub use events::event_name;
 pub use state_word::state_word;
 
 use super::AppState;
+use crate::core::{Policy, ProofKind};
 use error::ApiError;
 
 /// Largest body: far more than any request of this API needs.
@@ -97,6 +100,15 @@ pub(crate) fn router() -> (Router<AppState>, utoipa::openapi::OpenApi) {
         .split_for_parts();
     problems::describe(&mut document);
     (router.layer(DefaultBodyLimit::max(MAX_BODY)), document)
+}
+
+/// A TXT record is proof, and nothing else is; an owner has the 48 hours that DNS may take.
+pub(crate) fn policy() -> Policy {
+    Policy {
+        proofs: vec![ProofKind::Txt].into(),
+        deadline: Duration::from_hours(48),
+        key_prefix: auth::KEY_PREFIX.into(),
+    }
 }
 
 /// The document as text, for the snapshot test and the command line.

@@ -6,7 +6,7 @@ use clock::{ManualClock, Timestamp};
 use control_plane::{
     core::{
         Application, Caller, ChallengeSight, Checked, Connection, Core, CoreError, CoreSettings, EdgeTarget,
-        Environment, Keyring, NewApplication, NewConnection, Routing, RoutingSight,
+        Environment, Keyring, NewApplication, NewConnection, Routing, RoutingSight, Surface,
     },
     db::{Db, DbOptions},
 };
@@ -86,7 +86,7 @@ impl Bench {
     /// A new account with an application.
     pub(crate) async fn tenant(&self, name: &str) -> Tenant {
         let account = self.core.create_account(name).await.unwrap();
-        let caller = Caller::operator(&account.id, Environment::Test);
+        let caller = Caller::operator(&account.id, Environment::Test, Surface::ConnectDomain);
         let mut tx = self.core.begin().await.unwrap();
         let new = NewApplication {
             name: name.to_owned(),

@@ -9,6 +9,7 @@ mod harness;
 mod idempotency;
 mod keys;
 mod outbox;
+mod policies;
 mod preflight;
 mod restoring;
 mod schedule;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use control_plane::core::{Caller, Core, Environment, Keyring, NewEndpoint, Sealing};
+use control_plane::core::{Caller, Core, Environment, Keyring, NewEndpoint, Sealing, Surface};
 
 use crate::harness::{Bench, on_both};
 
@@ -30,7 +30,7 @@ async fn endpoints(core: &Core, bench: &Bench) -> (String, [String; 2]) {
 
 /// The secrets of the newest endpoint, opened.
 async fn opened(core: &Core, account: &str) -> [String; 2] {
-    let caller = Caller::operator(account, Environment::Test);
+    let caller = Caller::operator(account, Environment::Test, Surface::ConnectDomain);
     let endpoints = core.endpoints(&caller, None, 1).await.unwrap();
     let secrets = core.signing_secrets(&endpoints[0]).unwrap();
     [secrets.current, secrets.former.unwrap()]

@@ -3,7 +3,7 @@
 use std::{future::Future, net::Ipv4Addr, path::Path, process::Stdio};
 
 use control_plane::{
-    core::{Caller, Core, Environment, NewApplication, NewKey, Scope},
+    core::{Caller, Core, Environment, NewApplication, NewKey, Scope, Surface},
     process::Process,
     settings::{Mode, Settings},
 };
@@ -231,7 +231,7 @@ impl Control {
     /// Another account, with an application and a key that may do everything: the key and the application's id.
     pub(crate) async fn stranger(&self) -> (String, String) {
         let account = self.core.create_account("stranger").await.unwrap();
-        let caller = Caller::operator(&account.id, Environment::Test);
+        let caller = Caller::operator(&account.id, Environment::Test, Surface::ConnectDomain);
         let mut tx = self.core.begin().await.unwrap();
         let new = NewApplication { name: "Theirs".to_owned(), ..NewApplication::default() };
         let application = self.core.create_application(&mut tx, &caller, new).await.unwrap();

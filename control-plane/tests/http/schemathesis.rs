@@ -18,7 +18,7 @@ async fn run(control: &Control) {
         .args(["run", &format!("{}/openapi.json", control.url)])
         .args(["--header", "Authorization: Bearer sk_test_demo"])
         .args(["--checks", "all", "--exclude-checks", EXCLUDED])
-        .args(["--phases", "examples,coverage,fuzzing", "--max-examples", EXAMPLES, "--seed", "1"])
+        .args(["--phases", "examples,coverage,fuzzing,stateful", "--max-examples", EXAMPLES, "--seed", "1"])
         .args(["--generation-database", "none", "--continue-on-failure", "--no-color", "--request-timeout", "60"])
         // It looks for a configuration file in its folder and above.
         .current_dir(control.directory())
@@ -31,6 +31,10 @@ async fn run(control: &Control) {
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
     // It must not pass because it found nothing to do.
     assert!(text.contains("Tested: "), "{text}");
+    assert!(
+        !text.contains("API Links:    0 covered") && text.contains("API Links:"),
+        "no answer led to a request: {text}"
+    );
 }
 
 #[test]

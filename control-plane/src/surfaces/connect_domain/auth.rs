@@ -42,9 +42,12 @@ impl FromRequestParts<AppState> for KeyOrToken {
     }
 }
 
-/// Keys begin with `sk_`; a token is three parts of base64url.
+/// What keys begin with.
+pub(super) const KEY_PREFIX: &str = "sk";
+
+/// Whether it is a key; a token is three parts of base64url.
 pub(super) fn is_key(secret: &str) -> bool {
-    secret.starts_with("sk_")
+    secret.strip_prefix(KEY_PREFIX).is_some_and(|rest| rest.starts_with('_'))
 }
 
 /// The header alone: a secret in a URL ends in logs.

@@ -98,7 +98,7 @@ pub async fn secure(admitted: Admitted, policy: Arc<Policy>, deps: &Deps) -> Res
         },
     };
     let (from, seat, at) = (visitor.from, visitor.seat, Instant::now());
-    let handshake = visitor.start.into_stream(tls::for_visitor(&policy.tls, &leaf));
+    let handshake = visitor.start.into_stream(tls::for_visitor(&policy.tls, &leaf, &admission.site));
     let mut stream = timeout(policy.limits.handshake_timeout, handshake)
         .await
         .map_err(|_| SecureError::HandshakeTimedOut)?

@@ -3,16 +3,20 @@
 //! A copy of the policy is a dozen reference counts. The certificate is handed over rather than looked up again by a
 //! resolver, which could find that the cache has evicted it since.
 
+mod bound;
+
 use std::sync::Arc;
 
 use certs::Leaf;
+use control_client::Site;
 use rustls::{
     ServerConfig,
-    server::{ClientHello, ResolvesServerCert},
+    server::{ClientHello, NoServerSessionStorage, ResolvesServerCert},
     sign::CertifiedKey,
 };
 
 use crate::hello::ACME_TLS_ALPN;
+use bound::Bound;
 
 /// TLS 1.2 and 1.3 with aws-lc-rs, X25519MLKEM768 preferred, h2 and http/1.1, tickets, no early data.
 ///
@@ -26,6 +30,8 @@ pub fn policy() -> Result<ServerConfig, rustls::Error> {
         .with_cert_resolver(Arc::new(Chosen(None)));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
+    // Sessions are kept by visitors alone: what is kept here would be bound to no record, and locked by every handshake.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
     // One, as Go's servers send: every connection brings the next. Each more costs 2 % of a handshake.
     config.send_tls13_tickets = 1;
     // Early data can be replayed (RFC 8446 section 8): an edge in front of strangers' applications takes none.
@@ -33,9 +39,10 @@ pub fn policy() -> Result<ServerConfig, rustls::Error> {
     Ok(config)
 }
 
-/// The policy with the certificate of a visitor's name.
-pub(crate) fn for_visitor(policy: &ServerConfig, leaf: &Leaf) -> Arc<ServerConfig> {
+/// The policy with the certificate of a visitor's name, and with tickets for its record alone.
+pub(crate) fn for_visitor(policy: &ServerConfig, leaf: &Leaf, site: &Site) -> Arc<ServerConfig> {
     let mut config = policy.clone();
+    config.ticketer = Arc::new(Bound::new(config.ticketer, site));
     config.cert_resolver = Arc::new(Chosen(Some(leaf.certified_key().clone())));
     Arc::new(config)
 }

@@ -49,6 +49,8 @@ mod refuses_hostile_http2;
 #[cfg(test)]
 mod renews_under_traffic;
 #[cfg(test)]
+mod resumes_only_its_own;
+#[cfg(test)]
 mod serves_real_clients;
 #[cfg(test)]
 mod shares_fairly;

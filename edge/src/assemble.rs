@@ -113,7 +113,8 @@ impl Edge {
         let policy = Arc::new(ArcSwap::from_pointee(policy));
         let observer = line.as_ref().map(|line| line.herald() as Arc<dyn Observer>);
         let certificates = certificates(&config, issuers, store.clone(), &policy, observer, clock.clone(), &registry)?;
-        let proxy = Proxy::new(&proxy_settings(&config), access_log.clone(), metrics.clone(), clock.clone());
+        let proxy = proxy_settings(&config);
+        let proxy = Proxy::new(&proxy, challenges.clone(), access_log.clone(), metrics.clone(), clock.clone());
         let health = Health::new(certificates.clone(), store, directory, fair.clone(), clock);
         let reloader = Reloader::new(config, maker, policy.clone(), metrics.clone());
         let deps = Arc::new(Deps { certificates, challenges, fair, proxy, metrics });

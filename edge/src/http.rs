@@ -3,6 +3,7 @@
 //! The proxy's hooks are thin adapters to these, and a leaner request path can call them the same way.
 
 pub mod answer;
+pub mod challenge;
 pub mod forward;
 pub mod host;
 pub mod loops;

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use certs::Challenges;
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use http::{HeaderMap, Request, Response, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use names::Hostname;
@@ -19,7 +19,7 @@ use crate::{
     guard::Guard,
     http::{
         answer::{self, Fault},
-        host, redirect,
+        challenge, host, redirect,
     },
     http_server::{self, Reply, Stop},
     listen::Acceptor,
@@ -27,8 +27,6 @@ use crate::{
     policy::Policy,
     serve::Accepted,
 };
-
-const CHALLENGE_PATH: &str = "/.well-known/acme-challenge/";
 
 /// What plain-text listeners know.
 #[derive(Clone)]
@@ -77,7 +75,7 @@ impl Plain {
         let Some(Ok(name)) = authority.map(host::hostname) else {
             return self.fault(Fault::BadHost, "bad_host", request.headers());
         };
-        match request.uri().path().strip_prefix(CHALLENGE_PATH) {
+        match challenge::token(target(request)) {
             Some(token) => self.challenge(&name, token, request.headers()),
             None => self.redirect(&name, authority.unwrap_or_default(), request),
         }
@@ -88,15 +86,14 @@ impl Plain {
             return self.fault(Fault::NoOrigin, "unknown_challenge", headers);
         };
         self.metrics.plain_answered("challenge");
-        http_server::reply(StatusCode::OK, "text/plain", key_authorization.as_bytes().to_vec())
+        to_reply(answer::key_authorization(&key_authorization))
     }
 
     /// A visitor that named a port came through no port mapping to 80, so it is sent to the HTTPS listener's own port;
     /// one that did not is sent to 443.
     fn redirect(&self, name: &Hostname, authority: &str, request: &Request<Incoming>) -> Reply {
         let port = (authority.contains(':') && self.https_port != 443).then_some(self.https_port);
-        let path = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-        match redirect::to_https(name, port, path) {
+        match redirect::to_https(name, port, target(request)) {
             Some(location) => {
                 self.metrics.plain_answered("redirect");
                 to_reply(answer::redirect(location))
@@ -109,6 +106,11 @@ impl Plain {
         self.metrics.plain_answered(counted);
         to_reply(answer::answer(fault, headers.get(header::ACCEPT)))
     }
+}
+
+/// Path and query as they came.
+fn target(request: &Request<Incoming>) -> &str {
+    request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str)
 }
 
 fn authority<'a>(headers: &'a HeaderMap, uri: &'a http::Uri) -> Option<&'a str> {

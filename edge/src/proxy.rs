@@ -12,6 +12,7 @@ mod tunnels;
 
 use std::{path::Path, sync::Arc};
 
+use certs::Challenges;
 use clock::SharedClock;
 use pingora_core::{
     apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp},
@@ -78,7 +79,13 @@ pub struct Proxy {
 
 impl Proxy {
     /// Builds the proxy. Call it with the process's crypto provider already installed: Pingora would install its own.
-    pub fn new(settings: &ProxySettings<'_>, log: AccessLog, metrics: Metrics, clock: SharedClock) -> Self {
+    pub fn new(
+        settings: &ProxySettings<'_>,
+        challenges: Arc<Challenges>,
+        log: AccessLog,
+        metrics: Metrics,
+        clock: SharedClock,
+    ) -> Self {
         let conf = ServerConf {
             threads: settings.threads.max(1),
             max_retries: MAX_ATTEMPTS,
@@ -88,7 +95,7 @@ impl Proxy {
         };
         let drain = Drain::new();
         let ledger = Ledger(Arc::new((log.clone(), clock.clone())));
-        let hooks = Hooks::new(log, metrics.clone(), clock, drain.clone());
+        let hooks = Hooks::new(challenges, log, metrics.clone(), clock, drain.clone());
         let mut inner = HttpProxy::new(hooks, Arc::new(conf));
         inner.handle_init_modules();
         inner.h2_options = Some(h2_options(settings));

@@ -99,6 +99,8 @@ struct State {
     upstream: Mutex<Arc<Upstream>>,
     rules: Mutex<HashMap<Kind, Rule>>,
     ordered: Mutex<Vec<Vec<String>>>,
+    /// The last token of HTTP-01 for each name.
+    tokens: Mutex<HashMap<String, String>>,
     /// Authorizations are read side by side, orders made alone.
     turn: tokio::sync::RwLock<()>,
 }
@@ -170,6 +172,11 @@ impl AcmeProxy {
     /// How many orders the CA took for this name.
     pub fn orders_for(&self, name: &str) -> usize {
         self.state.ordered.lock().iter().filter(|names| names.iter().any(|known| known == name)).count()
+    }
+
+    /// The token that the CA last wanted to see by HTTP-01 for this name.
+    pub fn token_for(&self, name: &str) -> Option<String> {
+        self.state.tokens.lock().get(name).cloned()
     }
 
     /// Waits until the CA has accepted this many requests of the kind.
@@ -248,6 +255,7 @@ impl State {
             upstream: Mutex::new(Arc::new(Upstream::of(pebble))),
             rules: Mutex::default(),
             ordered: Mutex::default(),
+            tokens: Mutex::default(),
             turn: tokio::sync::RwLock::default(),
         }
     }
@@ -303,7 +311,19 @@ impl State {
             let names = names.filter_map(|identifier| identifier["value"].as_str()).map(str::to_owned);
             self.ordered.lock().push(names.collect());
         }
+        if kind == Kind::Authorization {
+            self.note_token(&serde_json::from_slice(response.body()).unwrap_or_default());
+        }
         self.rule(kind, |rule| rule.accepted += 1);
+    }
+
+    fn note_token(&self, authorization: &Value) {
+        let mut challenges = authorization["challenges"].as_array().into_iter().flatten();
+        let token = challenges.find(|challenge| challenge["type"] == "http-01");
+        let token = token.and_then(|challenge| challenge["token"].as_str());
+        if let (Some(name), Some(token)) = (authorization["identifier"]["value"].as_str(), token) {
+            self.tokens.lock().insert(name.to_owned(), token.to_owned());
+        }
     }
 }
 

@@ -35,6 +35,8 @@ mod keeps_caddys_storage;
 #[cfg(test)]
 mod keeps_logs_and_secrets;
 #[cfg(test)]
+mod keeps_names_apart;
+#[cfg(test)]
 mod proxies_requests;
 #[cfg(test)]
 mod reaches_no_inside_address;

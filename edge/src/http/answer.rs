@@ -234,6 +234,17 @@ pub fn redirect(location: HeaderValue) -> Answer {
     Answer { status: StatusCode::PERMANENT_REDIRECT, fields, body: Bytes::new() }
 }
 
+/// The file of HTTP-01 (RFC 8555 section 8.3).
+pub fn key_authorization(text: &str) -> Answer {
+    let body = Bytes::copy_from_slice(text.as_bytes());
+    let fields = vec![
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/plain")),
+        (header::CONTENT_LENGTH, HeaderValue::from(body.len())),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    Answer { status: StatusCode::OK, fields, body }
+}
+
 /// JSON is meant when a JSON type stands in `Accept` and comes before any HTML.
 fn wants_json(accept: Option<&HeaderValue>) -> bool {
     let Some(accept) = accept.and_then(|value| value.to_str().ok()) else {

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, os::fd::RawFd, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use certs::Challenges;
 use clock::SharedClock;
 use control_client::Site;
 use http::{HeaderValue, Method, StatusCode, header};
@@ -24,6 +25,7 @@ use crate::{
     fair::{Busy, Lanes, Level, OnLane},
     http::{
         answer::{self, Answer, Fault},
+        challenge,
         forward::OriginHost,
         host::{self, HostMatch},
         redirect, websocket,
@@ -41,6 +43,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_INTERIM: usize = 8;
 
 pub(crate) struct Hooks {
+    challenges: Arc<Challenges>,
     pub(super) log: AccessLog,
     pub(super) metrics: Metrics,
     pub(super) clock: SharedClock,
@@ -76,8 +79,14 @@ enum Route {
 }
 
 impl Hooks {
-    pub(super) fn new(log: AccessLog, metrics: Metrics, clock: SharedClock, drain: Drain) -> Self {
-        Self { log, metrics, clock, drain, lanes: Arc::default() }
+    pub(super) fn new(
+        challenges: Arc<Challenges>,
+        log: AccessLog,
+        metrics: Metrics,
+        clock: SharedClock,
+        drain: Drain,
+    ) -> Self {
+        Self { challenges, log, metrics, clock, drain, lanes: Arc::default() }
     }
 
     /// The response that is written next says `Connection: close` when the process drains, or is short of memory.
@@ -126,6 +135,13 @@ impl Hooks {
                 }
             }
         };
+        // A CA comes this way when something in front of the edge sends it from port 80 to 443. A token that is not on
+        // offer for this name is a path of the origin like any other.
+        if let Some(token) = challenge::token(head::path_and_query(head))
+            && let Some(text) = self.challenges.find_http(&admission.site.hostname, token)
+        {
+            return Route::Answer(answer::key_authorization(&text));
+        }
         let moved =
             admission.site.redirect.as_deref().and_then(|to| redirect::to_target(to, head::path_and_query(head)));
         match moved {

@@ -35,6 +35,7 @@ pub struct TlsClient {
     alpn: Vec<Vec<u8>>,
     now: Option<u64>,
     resumption: bool,
+    signatures: bool,
     // One configuration for all connections: rustls resumes a session only under the very verifier that made it.
     config: OnceLock<Arc<ClientConfig>>,
 }
@@ -104,8 +105,15 @@ impl TlsClient {
             alpn: Vec::new(),
             now: None,
             resumption: true,
+            signatures: true,
             config: OnceLock::new(),
         }
+    }
+
+    /// Looks as a CA does that validates by TLS-ALPN-01 (RFC 8737): at a certificate with a critical extension that
+    /// rustls does not know, so not even signatures are checked.
+    pub fn probing() -> Self {
+        Self { signatures: false, ..Self::trusting_anyone().alpn(&["acme-tls/1"]) }
     }
 
     /// Offers these application protocols.
@@ -159,7 +167,10 @@ impl TlsClient {
             .unwrap();
         let mut config = match &self.roots {
             Some(roots) => builder.with_root_certificates(Arc::clone(roots)).with_no_client_auth(),
-            None => builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone::new())).with_no_client_auth(),
+            None => builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(Anyone(provider(), self.signatures)))
+                .with_no_client_auth(),
         };
         config.alpn_protocols.clone_from(&self.alpn);
         config.resumption = match self.resumption {
@@ -265,15 +276,9 @@ impl TimeProvider for Now {
     }
 }
 
-/// Accepts every certificate; signatures are still checked.
+/// Accepts every certificate; signatures are still checked if the second says so.
 #[derive(Debug)]
-struct Anyone(Arc<rustls::crypto::CryptoProvider>);
-
-impl Anyone {
-    fn new() -> Self {
-        Self(provider())
-    }
-}
+struct Anyone(Arc<rustls::crypto::CryptoProvider>, bool);
 
 impl ServerCertVerifier for Anyone {
     fn verify_server_cert(
@@ -293,6 +298,9 @@ impl ServerCertVerifier for Anyone {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        if !self.1 {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
         rustls::crypto::verify_tls12_signature(message, cert, signed, &self.0.signature_verification_algorithms)
     }
 
@@ -302,6 +310,9 @@ impl ServerCertVerifier for Anyone {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        if !self.1 {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
         rustls::crypto::verify_tls13_signature(message, cert, signed, &self.0.signature_verification_algorithms)
     }
 

@@ -9,6 +9,7 @@ mod head;
 mod hooks;
 mod log;
 mod tunnels;
+mod uploads;
 
 use std::{path::Path, sync::Arc};
 
@@ -34,6 +35,7 @@ use crate::{
 use drain::Drain;
 pub(crate) use drain::Turns;
 use tunnels::Tunnels;
+use uploads::Streams;
 
 /// Tries to reach an origin for one request; each goes to the next address.
 pub(crate) const MAX_ATTEMPTS: usize = 3;
@@ -69,6 +71,7 @@ pub struct ProxySettings<'a> {
 #[derive(Clone)]
 pub struct Proxy {
     inner: Arc<HttpProxy<Hooks>>,
+    streams: Arc<Streams>,
     drain: Drain,
     tunnels: Tunnels,
     ledger: Ledger,
@@ -103,7 +106,9 @@ impl Proxy {
         options.h2_idle_timeout = Some(settings.keepalive_timeout);
         inner.server_options = Some(options);
         let tunnels = Tunnels::new(drain.clone());
-        Self { inner: Arc::new(inner), drain, tunnels, ledger, quiet: watch::channel(false).1, metrics }
+        let inner = Arc::new(inner);
+        let streams = Arc::new(Streams { inner: inner.clone(), metrics: metrics.clone() });
+        Self { inner, streams, drain, tunnels, ledger, quiet: watch::channel(false).1, metrics }
     }
 
     /// Serves a connection's requests until it closes.
@@ -120,7 +125,7 @@ impl Proxy {
             let go_away = || {
                 away.send_replace(true);
             };
-            self.drain.serve_h2(self.inner.process_new(connection, &stopping), turns, wait, go_away).await;
+            self.drain.serve_h2(self.streams.process_new(connection, &stopping), turns, wait, go_away).await;
         } else {
             self.drain.serve_h1(self.tunnels.watch(&visit, self.serve_h1(connection)), turns, wait).await;
         }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use test_support::wait;
+use test_support::{
+    client::frames::{END_STREAM, Ended, Frame, kind, request},
+    wait,
+};
 use tokio::time::Instant;
 
 use crate::stack::Proxying;
@@ -62,6 +65,19 @@ async fn a_body_that_stalls_ends_the_exchange() {
     // The next request is not the rest of this one.
     let response = stack.get("a.test", "/bytes/3").await.unwrap();
     assert_eq!((response.body().len(), stack.origin.connections()), (3, 2));
+}
+
+#[tokio::test]
+async fn a_body_that_stalls_on_http2_ends_its_stream_and_no_other() {
+    let stack = Proxying::start_with("[limits]\nread_timeout = \"1s\"").await;
+    let mut frames = stack.frames("a.test", &[]).await;
+    frames.send(&Frame::headers(1, 0, &request("POST", "a.test", "/sink"))).await.unwrap();
+    frames.send(&Frame::new(kind::DATA, 0, 1, "half")).await.unwrap();
+    assert!(matches!(frames.outcome(1).await, Ended::Reset(_)));
+    frames.send(&Frame::headers(3, END_STREAM, &request("GET", "a.test", "/bytes/3"))).await.unwrap();
+    assert_eq!(frames.outcome(3).await, Ended::Status(200), "the connection goes on");
+    let none = "namegate_edge_http_requests_total{code=\"none\"}";
+    stack.edge.until_metric(none, 1.0).await;
 }
 
 #[tokio::test]

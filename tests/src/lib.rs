@@ -59,6 +59,8 @@ mod shares_fairly;
 #[cfg(test)]
 mod spares_stuck_origins;
 #[cfg(test)]
+mod speaks_http2;
+#[cfg(test)]
 mod survives_crashes;
 #[cfg(test)]
 mod tells_the_origin_who_asked;

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, os::fd::RawFd, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use certs::Challenges;
 use clock::SharedClock;
 use control_client::Site;
@@ -17,7 +18,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use tokio::time::Instant;
 
-use super::{MAX_ATTEMPTS, drain::Drain, fault, head, log};
+use super::{MAX_ATTEMPTS, drain::Drain, fault, head, log, uploads};
 use crate::{
     access_log::AccessLog,
     breaker::Pass,
@@ -187,10 +188,12 @@ impl ProxyHttp for Hooks {
         session.set_keepalive(Some(limits.keepalive_timeout.as_secs().max(1)));
         session.set_write_timeout(Some(limits.write_timeout));
         session.set_total_drain_timeout(Some(DRAIN_TIMEOUT));
-        session.set_read_timeout(Some(match ctx.exchange {
+        let silence = match ctx.exchange {
             Exchange::Answer => limits.read_timeout,
             Exchange::Stream | Exchange::Tunnel => visit.policy.origins.stream_timeout(),
-        }));
+        };
+        session.set_read_timeout(Some(silence));
+        uploads::may_be_silent_for(silence);
         ctx.visit = Some(visit);
         Ok(())
     }
@@ -220,6 +223,17 @@ impl ProxyHttp for Hooks {
         self.announce_end(session, Some(&visit));
         send(session, rendered).await?;
         Ok(true)
+    }
+
+    async fn request_body_filter(
+        &self,
+        _: &mut Session,
+        _: &mut Option<Bytes>,
+        last: bool,
+        _: &mut Context,
+    ) -> Result<()> {
+        uploads::moved(last);
+        Ok(())
     }
 
     async fn upstream_peer(&self, _: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
@@ -411,6 +425,6 @@ async fn send(session: &mut Session, answer: Answer) -> Result<()> {
 /// Sends an answer after a failure: the connection closes after it, and nothing is sent if a response has begun.
 async fn send_error(session: &mut Session, answer: Answer) -> Result<()> {
     let head = response_head(&answer)?;
-    let body = if session.req_header().method == Method::HEAD { bytes::Bytes::new() } else { answer.body };
+    let body = if session.req_header().method == Method::HEAD { Bytes::new() } else { answer.body };
     session.as_downstream_mut().write_error_response(head, body).await
 }

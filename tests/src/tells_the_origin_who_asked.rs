@@ -39,6 +39,79 @@ async fn a_visitor_cannot_say_where_it_comes_from() {
     assert_eq!(echo.header("x-forwarded-for"), Some("127.0.0.1"));
 }
 
+/// Raw bytes, so that names keep their letter case and underscores.
+#[tokio::test]
+async fn no_spelling_of_a_claim_reaches_the_origin() {
+    const CLAIMS: [&str; 12] = [
+        "X-Forwarded-For",
+        "X-Forwarded-Host",
+        "X-Forwarded-Proto",
+        "X-Forwarded-Port",
+        "X-Real-IP",
+        "Forwarded",
+        "True-Client-IP",
+        "CF-Connecting-IP",
+        "Client-IP",
+        "X-Original-URL",
+        "X-Original-Host",
+        "Proxy",
+    ];
+    let stack = Proxying::start().await;
+    let mut raw = stack.raw("spelt.test").await;
+    for claim in CLAIMS {
+        let spellings = [claim.to_owned(), claim.to_uppercase(), claim.to_lowercase(), claim.replace('-', "_")];
+        let halves = claim.replacen('-', "_", 1);
+        let fields: String = spellings.iter().chain([&halves]).map(|name| format!("{name}: 6.6.6.6\r\n")).collect();
+        raw.send(format!("GET / HTTP/1.1\r\nHost: spelt.test\r\n{fields}\r\n")).await.unwrap();
+        let response = raw.response().await.unwrap();
+        let echo = Echo::parse(&response.body);
+        assert!(!echo.headers.iter().any(|(_, value)| value.contains("6.6.6.6")), "{claim}: {:?}", echo.headers);
+        assert_eq!(echo.header("x-forwarded-for"), Some("127.0.0.1"), "{claim}");
+        assert_eq!(echo.header("x-forwarded-host"), Some("spelt.test"), "{claim}");
+    }
+}
+
+/// Each answer that the edge gives itself, by h1 and h2, in HTML and JSON.
+#[tokio::test]
+async fn an_answer_of_the_edges_own_shows_nothing_of_the_request_and_nothing_of_the_inside() {
+    let stack = Proxying::start().await;
+    let closed = std::net::TcpListener::bind(stack.host.at(0)).unwrap().local_addr().unwrap();
+    stack.gate.set("broken.test", Reply::origin(&format!("http://{closed}")));
+    stack.gate.set("bare.test", Reply::AllowEmpty);
+    stack.gate.set("own.test", Reply::origin(&format!("https://{}", stack.edge.https())));
+    let secret = "canary-77f1";
+    for (name, host, status) in [
+        ("broken.test", "broken.test", StatusCode::BAD_GATEWAY),
+        ("own.test", "own.test", StatusCode::BAD_GATEWAY),
+        ("bare.test", "bare.test", StatusCode::NOT_FOUND),
+        ("bare.test", "other.test", StatusCode::MISDIRECTED_REQUEST),
+    ] {
+        for (alpn, accept) in [
+            ("http/1.1", "text/html"),
+            ("http/1.1", "application/json"),
+            ("h2", "text/html"),
+            ("h2", "application/json"),
+        ] {
+            let visit = stack.client().alpn(&[alpn]).visit(stack.edge.https(), name).await.unwrap();
+            let mut http = visit.http().await.unwrap();
+            let mut request = http.request("GET", host, &format!("/{secret}?{secret}"), client_http::no_body());
+            for field in ["cookie", "authorization", "x-request-id", "user-agent", "referer"] {
+                request.headers_mut().insert(field, HeaderValue::from_static("canary-77f1"));
+            }
+            request.headers_mut().insert("accept", HeaderValue::from_static(accept));
+            let response = http.send(request).await.unwrap();
+            assert_eq!(response.status(), status, "{name} {alpn}");
+            let shown = format!("{:?}{}", response.headers(), String::from_utf8_lossy(response.body())).to_lowercase();
+            let address = closed.to_string();
+            let inside =
+                ["namegate", "pingora", "ssrf", "upstream", "127.", "gate_", "canary", "origin", address.as_str()];
+            for word in inside {
+                assert!(!shown.contains(word), "{name} {alpn} {accept}: `{word}` is in {shown}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_trusted_proxy_is_believed() {
     let stack = Proxying::start_with("[proxy]\ntrusted_proxies = [\"127.0.0.0/8\"]").await;

@@ -8,7 +8,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::{
     net::TcpListener,
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -23,6 +23,8 @@ use crate::{
 const BACKLOG: i32 = 4096;
 /// How long accepting pauses when the process has run out of descriptors or places: closing connections is what helps.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
+/// Between two lines in the log while accepting fails: it may fail twenty times a second.
+const TELL_AGAIN: Duration = Duration::from_secs(10);
 /// Idle connections that are closed when an accept has failed: room for those that come within the pause.
 const AT_ONCE: usize = 32;
 /// Descriptors for listeners, the store, the log, the gate and the control plane.
@@ -111,8 +113,8 @@ pub struct Acceptor {
     metrics: Metrics,
     /// A connection that waits for its place.
     waiting: Option<Accepted>,
-    /// Whether the last accept failed: one line in the log for a whole series.
-    failing: bool,
+    /// When the log was last told that accepting fails.
+    told: Option<Instant>,
 }
 
 impl Acceptor {
@@ -121,7 +123,7 @@ impl Acceptor {
     /// # Errors
     /// When the runtime cannot register it.
     pub fn new(listener: std::net::TcpListener, room: Room, metrics: Metrics) -> io::Result<Self> {
-        Ok(Self { listener: TcpListener::from_std(listener)?, room, metrics, waiting: None, failing: false })
+        Ok(Self { listener: TcpListener::from_std(listener)?, room, metrics, waiting: None, told: None })
     }
 
     /// Hands every connection to `serve`, in a task of its own, until `stop`; then those that the kernel has already
@@ -167,15 +169,13 @@ impl Acceptor {
 
     async fn accept(&mut self) -> Option<Accepted> {
         match self.listener.accept().await {
-            Ok((tcp, from)) => {
-                self.failing = false;
-                Some(Accepted { tcp, from })
-            }
+            Ok((tcp, from)) => Some(Accepted { tcp, from }),
             // The peer gave up between the kernel's queue and here.
             Err(error) if is_peers_fault(&error) => None,
             Err(error) => {
                 self.metrics.accept_failed();
-                if !std::mem::replace(&mut self.failing, true) {
+                if self.told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
+                    self.told = Some(Instant::now());
                     tracing::warn!(%error, "cannot accept connections; idle ones are closed");
                 }
                 self.room.ask_for_room(AT_ONCE, Shortage::Descriptors);

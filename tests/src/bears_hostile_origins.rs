@@ -115,9 +115,9 @@ async fn a_few_interim_answers_are_passed_over() {
     const EIGHT: &[u8] = b"HTTP/1.1 103 E\r\n\r\nHTTP/1.1 103 E\r\n\r\nHTTP/1.1 103 E\r\n\r\nHTTP/1.1 103 E\r\n\r\n\
         HTTP/1.1 103 E\r\n\r\nHTTP/1.1 103 E\r\n\r\nHTTP/1.1 103 E\r\n\r\nHTTP/1.1 103 E\r\n\r\n\
         HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-    let bad = BadOrigin::start(&stack.host, Misbehaviour::Says(EIGHT)).await;
+    let bad = BadOrigin::start(&stack.host, Misbehaviour::Ends(EIGHT)).await;
     stack.gate.set("hints.test", Reply::origin(&bad.url()));
-    for alpn in ["http/1.1"] {
+    for alpn in ["http/1.1", "h2"] {
         let client = stack.client().alpn(&[alpn]);
         let mut http = client.visit(stack.edge.https(), "hints.test").await.unwrap().http().await.unwrap();
         let request = http.request("GET", "hints.test", "/", client_http::no_body());

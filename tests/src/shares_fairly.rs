@@ -245,6 +245,7 @@ async fn a_process_without_descriptors_and_without_idle_visitors_waits_quietly()
         busy.push(raw);
     }
     stack.origin.reached(8).await;
+    let short_since = Instant::now();
     stack.edge.leave_descriptors(0).await;
     // More than there may be holes in the numbers of the descriptors.
     let waiting = join_all((0..5).map(|_| TcpStream::connect(stack.edge.https()))).await;
@@ -255,7 +256,8 @@ async fn a_process_without_descriptors_and_without_idle_visitors_waits_quietly()
     let (took, used) = (begun.elapsed(), stack.edge.cpu_time() - before);
     assert!(used < took / 4, "{used:?} of processor time in {took:?}");
     let lines = stack.edge.log().matches("cannot accept connections").count();
-    assert!(lines <= 3, "{lines} lines: one for each listener, however long it lasts");
+    // Of each listener, one in ten seconds.
+    assert!(lines as f64 <= 3.0 * (1.0 + short_since.elapsed().as_secs_f64() / 10.0), "{lines} lines");
     drop(waiting);
     stack.origin.release();
     for raw in &mut busy {

@@ -14,10 +14,11 @@ pub(crate) fn of(error: &Error) -> Option<Fault> {
     }
 }
 
-/// Whether a failed exchange tells something about the origin. A process without descriptors does not.
+/// Whether a failed exchange tells something about the origin. A process without descriptors does not; Pingora calls
+/// that an internal error.
 pub(crate) fn is_origins(error: &Error) -> bool {
     error.esource() == &ErrorSource::Upstream
-        && error.etype() != &ErrorType::SocketError
+        && !matches!(error.etype(), ErrorType::InternalError | ErrorType::SocketError)
         && !is_out_of_descriptors(error)
 }
 

@@ -12,8 +12,10 @@ flags=(--cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=16)
 for flag in level=4 inline-8bit-counters pc-table trace-compares; do
     flags+=("-Cllvm-args=-sanitizer-coverage-$flag")
 done
+# The dependencies are those of the product, version for version.
+cp Cargo.lock fuzz/Cargo.lock
 # For the target alone: build scripts and macros of the host have no use for it.
-RUSTFLAGS="${flags[*]}" cargo build --quiet --release --locked --manifest-path fuzz/Cargo.toml --target "$target"
+RUSTFLAGS="${flags[*]}" cargo build --quiet --release --manifest-path fuzz/Cargo.toml --target "$target"
 
 [ $# -gt 0 ] || set -- $(sed -n 's/^name = "\(.*\)"$/\1/p' fuzz/Cargo.toml | grep -vx fuzz)
 for name in "$@"; do

@@ -17,6 +17,8 @@ pub struct Metrics {
     pub ask_denied: IntCounter,
     /// Asks that could not be answered.
     pub ask_failed: IntCounter,
+    /// Asks that wait for their answer; at most those of the queue to the database.
+    pub asks_waiting: IntGauge,
     /// Server time of asks.
     pub ask_seconds: Histogram,
     /// Jobs done, by kind and result.
@@ -52,6 +54,7 @@ impl Metrics {
             ask_allowed: asks.with_label_values(&["allowed"]),
             ask_denied: asks.with_label_values(&["denied"]),
             ask_failed: asks.with_label_values(&["failed"]),
+            asks_waiting: add(registry, gauge("asks_waiting", "Asks that wait for their answer.")?)?,
             ask_seconds: add(registry, histogram("ask_duration_seconds", "Server time of asks.", &ASK_BUCKETS)?)?,
             jobs: add(registry, counters("jobs_total", "Jobs done.", &["kind", "result"])?)?,
             check_lag_seconds: add(registry, histogram("check_lag_seconds", "How late checks begin.", &LAG_BUCKETS)?)?,
@@ -62,6 +65,22 @@ impl Metrics {
             })?,
             feed_waiting: add(registry, gauge("feed_waiting", "Edges that wait for changes.")?)?,
         })
+    }
+}
+
+/// Counts somebody for as long as it lives: who leaves in the middle is not counted on.
+pub(crate) struct Counted(IntGauge);
+
+impl Counted {
+    pub(crate) fn on(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

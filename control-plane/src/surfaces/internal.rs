@@ -21,7 +21,10 @@ use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
 use super::AppState;
-use crate::core::{Allowed, Core, CoreError, GateRow, Standing};
+use crate::{
+    core::{Allowed, Core, CoreError, GateRow, Standing},
+    metrics::Counted,
+};
 
 /// Changes of other processes are seen by looking; those of this one ring a bell.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -50,7 +53,9 @@ async fn ask(State(state): State<AppState>, Query(query): Query<AskQuery>) -> Re
     let Some(Ok(hostname)) = query.domain.as_deref().map(Hostname::parse) else {
         return (StatusCode::BAD_REQUEST, "domain is missing or not a hostname").into_response();
     };
+    let waiting = Counted::on(&state.metrics.asks_waiting);
     let answer = state.core.ask(&hostname).await;
+    drop(waiting);
     state.metrics.ask_seconds.observe(start.elapsed().as_secs_f64());
     match answer {
         Ok(Some(row)) => {
@@ -110,9 +115,9 @@ async fn changes(State(state): State<AppState>, headers: HeaderMap, Query(query)
     if !is_edge(&state, &headers) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
-    state.metrics.feed_waiting.inc();
+    let waiting = Counted::on(&state.metrics.feed_waiting);
     let answer = wait_for_changes(&state, &query).await;
-    state.metrics.feed_waiting.dec();
+    drop(waiting);
     match answer {
         Ok(Some(changes)) => Json(changes).into_response(),
         Ok(None) => StatusCode::GONE.into_response(),

@@ -8,6 +8,7 @@
 
 mod asks;
 mod connect;
+pub(crate) mod credentials;
 mod error;
 mod health;
 mod migrate;

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use clock::SystemClock;
+use dns::provider::{Bases, Http, HttpLimits, ZoneLocks};
 use prometheus::{Registry, process_collector::ProcessCollector};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -110,9 +111,14 @@ impl Process {
         let listener = TcpListener::bind(settings.listen)
             .await
             .with_context(|| format!("cannot listen on {}", settings.listen))?;
+        // Name servers of one's own are asked at private addresses in development alone.
+        let bases = if settings.core.dev { Bases::Development } else { Bases::Public };
+        let providers = Http::new(bases, HttpLimits::default(), Arc::clone(core.clock()))?;
         let state = AppState {
             core,
             checks,
+            providers,
+            zone_locks: ZoneLocks::default(),
             tokens: Arc::new(Tokens::new(settings.token_secret.expose())),
             internal_token: settings.edge_token_file.as_deref().map(read_token).transpose()?,
             connection_checks: Arc::new(Throttle::per_minute(settings.pace.connection_checks)),

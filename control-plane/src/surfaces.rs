@@ -32,6 +32,10 @@ pub struct AppState {
     pub core: Core,
     /// The way to look at the DNS.
     pub checks: Arc<dyn Checks>,
+    /// The way to DNS providers.
+    pub providers: dns::provider::Http,
+    /// One writer for each zone.
+    pub zone_locks: dns::provider::ZoneLocks,
     /// Widget tokens.
     pub tokens: Arc<Tokens>,
     /// What edges authenticate with; without one they are refused.

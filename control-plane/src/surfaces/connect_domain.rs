@@ -4,10 +4,12 @@
 //! what it answers; the state word is a projection of the claim's facets ([`state_word`]).
 
 mod applications;
+mod applying;
 mod auth;
 mod body;
 mod connections;
 mod cors;
+mod credentials;
 mod cursor;
 mod error;
 mod events;
@@ -15,6 +17,7 @@ pub(crate) mod message;
 mod once;
 mod parts;
 mod problems;
+mod providers;
 mod reference;
 mod state_word;
 mod tokens;
@@ -83,10 +86,15 @@ pub(crate) fn router() -> (Router<AppState>, utoipa::openapi::OpenApi) {
         .routes(routes!(applications::get, applications::update))
         .routes(routes!(applications::create_key, applications::list_keys))
         .routes(routes!(applications::revoke_key))
+        .routes(routes!(credentials::create, credentials::list))
+        .routes(routes!(credentials::delete))
+        .routes(routes!(credentials::test))
+        .routes(routes!(providers::list))
         .routes(routes!(connections::create, connections::list))
         .routes(routes!(connections::get, connections::update, connections::archive))
         .routes(routes!(connections::verify))
         .routes(routes!(connections::check_records))
+        .routes(routes!(applying::apply))
         .routes(routes!(tokens::mint))
         .routes(routes!(webhooks::create_endpoint, webhooks::list_endpoints))
         .routes(routes!(webhooks::get_endpoint, webhooks::update_endpoint, webhooks::delete_endpoint))

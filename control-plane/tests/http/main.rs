@@ -10,6 +10,7 @@
 mod asked_by_caddy;
 mod bad_input;
 mod browsers;
+mod credentials;
 mod dns_faults;
 mod harness;
 mod idempotency;

@@ -45,6 +45,10 @@ fn a_dump_of_the_database_holds_no_secret_that_could_be_used() {
         let body = r#"{"url":"http://127.0.0.1:1/hook"}"#;
         let endpoint = control.send(KEY, "POST", "/v1/webhook-endpoints", body).await.json();
         let signing = endpoint["signing_secret"].as_str().unwrap().to_owned();
+        let (path, body) =
+            (format!("/v1/applications/{app}/credentials"), r#"{"provider":"desec","token":"canaryDesecToken42"}"#);
+        let [a, b, c, d] = once("Idempotency-Key: credential");
+        assert_eq!(control.curl(&path, &[a, b, c, d, "-H", &auth, "-d", body]).await.status, 201);
         let mint = format!(r#"{{"application_id":"{app}"}}"#);
         let token = control.send(&key, "POST", "/v1/tokens", &mint).await.json();
         let token = token["auth_token"].as_str().unwrap().to_owned();
@@ -55,6 +59,7 @@ fn a_dump_of_the_database_holds_no_secret_that_could_be_used() {
         let secrets = [
             ("an API key", key.trim_start_matches("sk_test_")),
             ("a signing secret", signing.trim_start_matches("whsec_")),
+            ("a DNS credential", "canaryDesecToken42"),
             ("a token", token.rsplit('.').next().unwrap()),
             ("what signs tokens", config::DEVELOPMENT_TOKEN_SECRET),
             ("the edges' token", EDGE_TOKEN),

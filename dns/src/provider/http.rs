@@ -62,6 +62,8 @@ impl Default for HttpLimits {
 pub enum Bases {
     /// Where their documentation says.
     Public,
+    /// The same; name servers of one's own may have private addresses.
+    Development,
     /// All of them at one server, for tests: scheme, host and port of each base URL are replaced.
     At(Url),
 }
@@ -112,16 +114,16 @@ impl Http {
             .connect_timeout(limits.connect)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .pool_idle_timeout(IDLE)
-            .https_only(matches!(bases, Bases::Public))
+            .https_only(!matches!(bases, Bases::At(_)))
             .tls_backend_preconfigured(tls()?)
             .build()
             .map_err(HttpSetupError::Client)?;
         Ok(Self { client, limits, clock, bases })
     }
 
-    /// Whether addresses of our own network may be dialled: only where a test has put its servers there.
+    /// Whether addresses of our own network may be dialled.
     pub(crate) fn may_dial_private(&self) -> bool {
-        matches!(self.bases, Bases::At(_))
+        !matches!(self.bases, Bases::Public)
     }
 
     /// The base URL `public` of a provider, or the test's server with its path. `None` when it is no URL.

@@ -20,6 +20,11 @@ impl Secret {
         Self(Zeroizing::new(text.trim().to_owned()))
     }
 
+    /// Lends the text itself, to be sealed or measured.
+    pub fn with<T>(&self, use_it: impl FnOnce(&str) -> T) -> T {
+        use_it(&self.0)
+    }
+
     /// The text itself, to be sent and nothing else.
     pub(crate) fn reveal(&self) -> &str {
         &self.0

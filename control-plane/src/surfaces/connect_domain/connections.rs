@@ -258,7 +258,7 @@ pub(crate) async fn check_records(
 }
 
 /// The caller's connection, if it still stands.
-async fn standing(state: &AppState, caller: &Caller, id: &str) -> Result<Connection, ApiError> {
+pub(super) async fn standing(state: &AppState, caller: &Caller, id: &str) -> Result<Connection, ApiError> {
     caller.require(Scope::ConnectionsWrite)?;
     let connection = state.core.connection(caller, id).await?;
     match connection.claim.lifecycle {

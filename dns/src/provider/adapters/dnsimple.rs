@@ -2,8 +2,8 @@
 //!
 //! Source: `developer.dnsimple.com/v2` and `StackExchange/dnscontrol` of 2026.
 //!
-//! - Every path begins with the account's id, which `whoami` tells of an account token. A user token has several
-//!   accounts; it is refused, as the seed of least rights asks for.
+//! - Every path begins with the account's id, which `whoami` tells of an account token. A user token
+//!   reaches every account of its owner; it is refused.
 //! - Names are relative, an empty text is the top. Contents are plain, targets without the final dot; TXT comes in quotes.
 //! - TTL from 60 s. Types of its own: ALIAS, URL, POOL.
 //! - Records of the system (`system_record`) are its SOA and NS.

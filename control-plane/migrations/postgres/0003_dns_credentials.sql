@@ -1,0 +1,14 @@
+-- What a tenant gave us to write at a DNS provider.
+CREATE TABLE dns_credentials (
+    id              TEXT COLLATE "C" PRIMARY KEY,
+    account_id      TEXT NOT NULL REFERENCES accounts (id),
+    application_id  TEXT NOT NULL REFERENCES applications (id),
+    environment     TEXT NOT NULL,
+    -- The key of the adapter.
+    provider        TEXT NOT NULL,
+    -- The provider's id of the zone, where its owner gave one.
+    zone_id         TEXT,
+    sealed_token    BYTEA NOT NULL,
+    created_at      BIGINT NOT NULL
+);
+CREATE INDEX dns_credentials_of_application ON dns_credentials (application_id, id);

@@ -37,6 +37,7 @@ pub struct Answer {
     content_type: &'static str,
     content: Bytes,
     retry_after: Option<String>,
+    location: Option<String>,
 }
 
 impl Answer {
@@ -50,7 +51,7 @@ impl Answer {
     /// Any status and content.
     pub fn raw(status: u16, content_type: &'static str, content: impl Into<Bytes>) -> Self {
         let status = StatusCode::from_u16(status).unwrap();
-        Self { status, content_type, content: content.into(), retry_after: None }
+        Self { status, content_type, content: content.into(), retry_after: None, location: None }
     }
 
     /// With this `Retry-After`: seconds or a date.
@@ -60,12 +61,22 @@ impl Answer {
         self
     }
 
+    /// With this `Location`.
+    #[must_use]
+    pub fn location(mut self, url: impl ToString) -> Self {
+        self.location = Some(url.to_string());
+        self
+    }
+
     fn response(&self) -> Response<Body> {
         let mut response = Response::new(body::full(self.content.clone()));
         *response.status_mut() = self.status;
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
         if let Some(value) = &self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_str(value).unwrap());
+        }
+        if let Some(url) = &self.location {
+            response.headers_mut().insert(header::LOCATION, HeaderValue::from_str(url).unwrap());
         }
         response
     }

@@ -104,6 +104,24 @@ async fn a_name_that_turns_inside_is_refused_at_the_next_look_up_and_its_old_con
 }
 
 #[tokio::test]
+async fn while_its_dns_fails_an_origin_is_served_at_the_addresses_that_are_known() {
+    let named = Named::start("1s").await;
+    let (stack, dns) = (&named.stack, &named.dns);
+    dns.set_a("lame.origin.test", &[stack.host.ip()]).await;
+    stack.gate.set("lame.test", named.origin("lame.origin.test"));
+    assert_eq!(stack.get("lame.test", "/").await.unwrap().status(), StatusCode::OK);
+    dns.servfail("lame.origin.test").await;
+    let before = dns.questions("lame.origin.test").await.len();
+    // Every request while it asks again and again, and after that.
+    wait::until("the name was asked about and nothing was said", async || {
+        assert_eq!(stack.get("lame.test", "/").await.unwrap().status(), StatusCode::OK);
+        (dns.questions("lame.origin.test").await.len() > before + 6).then_some(())
+    })
+    .await;
+    assert_eq!(stack.get("lame.test", "/").await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
 async fn of_several_addresses_only_those_that_are_allowed_are_dialled() {
     let named = Named::start("1s").await;
     let inside = Inside::at(named.port);

@@ -72,6 +72,20 @@ async fn answers_that_are_nonsense_end_at_once_and_harm_nothing() {
 }
 
 #[tokio::test]
+async fn a_directory_that_sends_us_elsewhere_is_not_followed() {
+    let inside = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    inside.set_nonblocking(true).unwrap();
+    for (status, scheme) in [(301, "https"), (302, "http"), (307, "https"), (308, "http")] {
+        let scene = Scene::start().await;
+        let elsewhere = format!("{scheme}://{}/latest/meta-data/", inside.local_addr().unwrap());
+        let page = Answer::raw(status, "text/html", "").location(elsewhere);
+        scene.proxy.answer_times(Kind::Directory, 1, page);
+        assert_eq!(scene.fail("a.customer.test").await.last[0].reason, "unreachable", "{status}");
+    }
+    assert!(inside.accept().is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock));
+}
+
+#[tokio::test]
 async fn an_order_that_takes_too_long_is_waited_for_by_nobody_and_resumed_by_the_next_attempt() {
     let scene = Scene::start().await;
     let mut settings = scene.settings();

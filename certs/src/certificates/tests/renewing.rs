@@ -152,6 +152,30 @@ async fn many_certificates_that_come_due_at_once_take_turns() {
 }
 
 #[tokio::test]
+async fn a_clock_that_jumps_ahead_renews_in_turns_and_one_that_jumps_back_renews_nothing() {
+    let scene = Scene::with(Settings { orders_in_flight: 8, ..Settings::default() });
+    for i in 0..50 {
+        scene.stored(&format!("host{i}.example"), 10 * DAY).await;
+    }
+    let _running = scene.run();
+    settle().await;
+    let now = scene.clock.now();
+    scene.clock.set(now - 60 * DAY);
+    settle().await;
+    assert_eq!(scene.ca.orders(), 0, "back");
+    scene.ca.close_doors();
+    scene.clock.set(now + 60 * DAY);
+    scene.ca.ordered(2).await;
+    settle().await;
+    assert_eq!(scene.ca.orders(), 2, "ahead: all are due, a quarter of the slots is theirs");
+    // Set right again, what was not begun is not due any more; what was is ended.
+    scene.clock.set(now);
+    scene.ca.open_doors();
+    settle().await;
+    assert!(scene.ca.orders() < 10, "{} of 50 were renewed for nothing", scene.ca.orders());
+}
+
+#[tokio::test]
 async fn an_order_that_a_crash_cut_off_is_gone_on_with_at_the_start() {
     let scene = Scene::new();
     scene.ca.unfinished.lock().push(name("cut.example"));

@@ -18,6 +18,9 @@ use utoipa::ToSchema;
 use super::{ApiError, AppState, auth::Key, body::Body, connections::standing, error::Problem, parts::Path};
 use crate::core::{Connection, CoreError, Record, sha256};
 
+/// Characters of a mark, as the document says; ours have half of it.
+const MAX_MARK: usize = 64;
+
 /// How records shall be written.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -92,6 +95,9 @@ pub(crate) async fn apply(
     Path(id): Path<String>,
     body: Body<ApplyRecords>,
 ) -> Result<Json<AppliedRecords>, ApiError> {
+    if body.value.confirm.as_ref().is_some_and(|mark| mark.chars().count() > MAX_MARK) {
+        return Err(ApiError::invalid("/confirm", format!("at most {MAX_MARK} characters")));
+    }
     let connection = standing(&state, &caller, &id).await?;
     let request = Request { desired: web_records(&connection), written: Vec::new() };
     let found = match provider_of(&state, &connection).await? {

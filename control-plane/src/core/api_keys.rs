@@ -3,7 +3,8 @@
 use sqlx::FromRow;
 
 use super::{
-    Core, CoreError, Document, Environment, Moment, Scope, SecretKey, Surface, applications::check_name, audit, new_id,
+    Core, CoreError, Document, Environment, Moment, Policy, Scope, SecretKey, Surface, applications::check_name, audit,
+    new_id,
 };
 use crate::db::{self, Session};
 
@@ -135,12 +136,21 @@ impl Caller {
 }
 
 impl Core {
+    /// What was sent, if it can be a key; in development also one that a surface's documents use.
+    fn key(&self, text: &str) -> Option<SecretKey> {
+        let demo = |policy: &Policy| policy.demo_key.as_deref() == Some(text);
+        match self.settings.dev && self.settings.policies.values().any(demo) {
+            true => Some(SecretKey::demo(text)),
+            false => SecretKey::parse(text),
+        }
+    }
+
     /// Who calls with this secret. Asks the database every time, so that a revoked key is refused at once.
     ///
     /// # Errors
     /// [`CoreError::Unauthorized`], [`CoreError::Db`].
     pub async fn authenticate(&self, secret: &str) -> Result<Caller, CoreError> {
-        let secret = SecretKey::parse(secret, self.settings.dev).ok_or(CoreError::Unauthorized)?;
+        let secret = self.key(secret).ok_or(CoreError::Unauthorized)?;
         let mut session = self.read().await?;
         let key = db::api_keys::find_by_hash(&mut session, secret.sha256()).await?.ok_or(CoreError::Unauthorized)?;
         drop(session);

@@ -13,6 +13,8 @@ pub struct Policy {
     pub deadline: Duration,
     /// What stands before the environment in the keys that speak it.
     pub key_prefix: Cow<'static, str>,
+    /// The key that its documents use, for development alone.
+    pub demo_key: Option<Cow<'static, str>>,
 }
 
 /// What holds for a surface that says nothing else: a TXT record, and as long as DNS may take by common advice.
@@ -20,6 +22,7 @@ pub(super) static PLAIN: Policy = Policy {
     proofs: Cow::Borrowed(&[ProofKind::Txt]),
     deadline: Duration::from_hours(48),
     key_prefix: Cow::Borrowed("ng"),
+    demo_key: None,
 };
 
 impl Policy {

@@ -32,12 +32,14 @@ impl Core {
         Ok(tx.commit().await?)
     }
 
-    /// Makes the demo account, its application and the key `sk_test_demo`, unless they are there. Development only.
+    /// Makes the demo account, its application and the key that the surface's documents use, if they use one, unless
+    /// they are there. Development only.
     ///
     /// # Errors
     /// [`CoreError::Db`].
     pub async fn seed_demo(&self, default_origin: Option<&str>, surface: Surface) -> Result<(), CoreError> {
-        let secret = SecretKey::demo();
+        let Some(key) = self.settings.policy(surface).demo_key.as_deref() else { return Ok(()) };
+        let secret = SecretKey::demo(key);
         if db::api_keys::find_by_hash(&mut self.read().await?, secret.sha256()).await?.is_some() {
             return Ok(());
         }

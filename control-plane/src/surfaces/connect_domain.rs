@@ -116,6 +116,7 @@ pub(crate) fn policy() -> Policy {
         proofs: vec![ProofKind::Txt].into(),
         deadline: Duration::from_hours(48),
         key_prefix: auth::KEY_PREFIX.into(),
+        demo_key: Some("sk_test_demo".into()),
     }
 }
 

@@ -25,15 +25,18 @@ impl Kernel<'_> {
 
     /// Bytes that the process has in memory.
     pub(super) fn resident(&self) -> Option<u64> {
-        let pages = fs::read_to_string(self.proc.join("self/statm")).ok()?;
-        let pages: u64 = pages.split(' ').nth(1)?.parse().ok()?;
-        Some(pages * rustix::param::page_size() as u64)
+        self.bytes("self/status", "VmRSS:")
     }
 
     fn machine(&self) -> Option<u64> {
-        let lines = fs::read_to_string(self.proc.join("meminfo")).ok()?;
-        let total = lines.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-        Some(total.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+        self.bytes("meminfo", "MemTotal:")
+    }
+
+    /// What a line such as `VmRSS:  1234 kB` tells.
+    fn bytes(&self, file: &str, key: &str) -> Option<u64> {
+        let lines = fs::read_to_string(self.proc.join(file)).ok()?;
+        let amount = lines.lines().find_map(|line| line.strip_prefix(key))?;
+        Some(amount.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
     }
 
     /// A line of `/proc/self/cgroup`: `0::/path` in version 2, `4:memory:/path` in version 1. The groups above count as

@@ -91,7 +91,7 @@ async fn broken_store_entries_are_reported_and_stop_nothing() {
         // A store error is never "not found", so nothing is ordered over it.
         let refused = stack.get(name, "/").await.unwrap_err();
         assert_eq!(refused.alert(), Some(AlertDescription::InternalError), "{name}");
-        let counter = "namegate_edge_connection_ends_total{reason=\"store\"}";
+        let counter = "namegate_edge_connection_ends_total{reason=\"store_failed\"}";
         stack.edge.until_metric(counter, f64::from(count)).await;
         stack.edge.logs(&format!("/{name}")).await;
     }

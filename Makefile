@@ -17,10 +17,7 @@ dev: ## the whole product in this terminal: control plane, edge, demo SaaS, loca
 
 test: tools ## all tests
 	@$(CARGO) build --workspace --bins --tests
-	@rm -rf $(TARGET)/tmp/providers
-	@NAMEGATE_EDGE_BIN=$(TARGET)/debug/namegate-edge NAMEGATE_CONTROL_BIN=$(TARGET)/debug/namegate-control \
-		$(CARGO) nextest run --workspace $(TESTS); \
-		status=$$?; scripts/provider-table.sh $(TARGET)/tmp/providers; exit $$status
+	@CARGO=$(CARGO) scripts/test.sh $(TARGET) $(TESTS)
 
 check: ## format, lints, documentation
 	@scripts/tools.sh build

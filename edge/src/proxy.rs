@@ -11,7 +11,7 @@ mod log;
 mod tunnels;
 mod uploads;
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, pin::pin, sync::Arc};
 
 use certs::Challenges;
 use clock::SharedClock;
@@ -127,7 +127,10 @@ impl Proxy {
             };
             self.drain.serve_h2(self.streams.process_new(connection, &stopping), turns, wait, go_away).await;
         } else {
-            self.drain.serve_h1(self.tunnels.watch(&visit, self.serve_h1(connection)), turns, wait).await;
+            // Pinned here and lent: a future that takes another by value keeps room for it twice.
+            let requests = pin!(self.serve_h1(connection));
+            let watched = pin!(self.tunnels.watch(&visit, requests));
+            self.drain.serve_h1(watched, turns, wait).await;
         }
     }
 

@@ -3,7 +3,7 @@
 //! Seat -> ClientHello -> gate -> certificate and handshake -> requests. A validation probe of a CA (RFC 8737) leaves
 //! the line at the hello. This file is the map of the crate: read it second, after `main.rs`.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, pin::pin, sync::Arc};
 
 use certs::{Certificates, Challenges};
 use tokio::net::TcpStream;
@@ -93,7 +93,8 @@ impl ServeError {
 pub async fn serve(accepted: Accepted, policy: Arc<Policy>, deps: &Deps) -> Result<Served, ServeError> {
     let arrived = arrive::arrive(accepted, &policy, &deps.fair).await?;
     let seat = arrived.seat.clone();
-    seat.unless_shed(serve_seated(arrived, policy, deps)).await.unwrap_or(Err(ServeError::MadeRoom))
+    let seated = pin!(serve_seated(arrived, policy, deps));
+    seat.unless_shed(seated).await.unwrap_or(Err(ServeError::MadeRoom))
 }
 
 async fn serve_seated(arrived: Arrived, policy: Arc<Policy>, deps: &Deps) -> Result<Served, ServeError> {

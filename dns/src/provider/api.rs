@@ -64,6 +64,11 @@ impl Api {
         self
     }
 
+    /// Whose interface it is.
+    pub(crate) fn facts(&self) -> &'static Facts {
+        self.facts
+    }
+
     pub(crate) fn get(&self, path: &[&str]) -> Call<'_> {
         self.call(Method::GET, path)
     }

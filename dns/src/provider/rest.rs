@@ -18,7 +18,6 @@ pub(crate) trait Wire: Send + Sync + std::fmt::Debug {
     /// The call that edits a record; `None` where there is none.
     const EDIT: Option<Method>;
 
-    fn facts(&self) -> &'static Facts;
     fn api(&self) -> &Api;
     /// Where the zone's records are.
     fn path(&self, zone: &Zone) -> Vec<String>;
@@ -50,7 +49,7 @@ fn parts(path: &[String]) -> Vec<&str> {
 #[async_trait]
 impl<W: Wire> Adapter for Rest<W> {
     fn facts(&self) -> &'static Facts {
-        self.0.facts()
+        self.0.api().facts()
     }
 
     async fn zone(&self, name: &str) -> Result<Option<Zone>, ProviderError> {

@@ -77,10 +77,6 @@ fn stored(zone: &Zone, wire: Json) -> Stored {
 impl Wire for DigitalOcean {
     const EDIT: Option<Method> = Some(Method::PUT);
 
-    fn facts(&self) -> &'static Facts {
-        &FACTS
-    }
-
     fn api(&self) -> &Api {
         &self.0
     }

@@ -66,10 +66,6 @@ fn stored(wire: Json) -> Option<Stored> {
 impl Wire for Ionos {
     const EDIT: Option<Method> = Some(Method::PUT);
 
-    fn facts(&self) -> &'static Facts {
-        &FACTS
-    }
-
     fn api(&self) -> &Api {
         &self.0
     }

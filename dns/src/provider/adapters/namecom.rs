@@ -70,10 +70,6 @@ fn stored(zone: &Zone, wire: Json) -> Stored {
 impl Wire for Namecom {
     const EDIT: Option<Method> = Some(Method::PUT);
 
-    fn facts(&self) -> &'static Facts {
-        &FACTS
-    }
-
     fn api(&self) -> &Api {
         &self.0
     }

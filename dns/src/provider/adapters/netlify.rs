@@ -58,10 +58,6 @@ fn stored(wire: Json) -> Stored {
 impl Wire for Netlify {
     const EDIT: Option<Method> = None;
 
-    fn facts(&self) -> &'static Facts {
-        &FACTS
-    }
-
     fn api(&self) -> &Api {
         &self.0
     }

@@ -88,10 +88,6 @@ fn stored(zone: &Zone, wire: Json) -> Stored {
 impl Wire for Vultr {
     const EDIT: Option<Method> = Some(Method::PATCH);
 
-    fn facts(&self) -> &'static Facts {
-        &FACTS
-    }
-
     fn api(&self) -> &Api {
         &self.0
     }

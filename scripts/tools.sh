@@ -5,7 +5,7 @@
 #
 #   build    C compiler, cmake                             (aws-lc and zlib-ng are compiled)
 #   test     curl, openssl, Python, Node.js, PHP, setpriv, cargo-nextest, PostgreSQL, Pebble,
-#            Caddy, schemathesis, BIND
+#            Caddy, schemathesis, domainconnectzone, BIND
 #   pebble   Pebble 2.6 with its DNS test server, unpacked into the cache folder; needs no root
 #   fuzz     C++ compiler                                  (libFuzzer is compiled)
 #   bench    debootstrap                                   (peers are measured in a chroot)
@@ -19,6 +19,8 @@ CACHE="${NAMEGATE_CACHE:-$HOME/.cache/namegate}"
 PEBBLE_SUITE=trixie
 # Another version makes other requests: a new one is a change of the tests.
 SCHEMATHESIS=4.32.5
+# The reference implementation of what a provider does with a Domain Connect template.
+DOMAINCONNECTZONE=3.3.0
 # debootstrap lives where a plain user's PATH does not look.
 PATH="$PATH:/usr/sbin:/sbin"
 
@@ -84,7 +86,8 @@ test_tools() {
     postgres_tools
     pebble_tools
     caddy_tools
-    schemathesis_tools
+    python_tool schemathesis "$SCHEMATHESIS"
+    python_tool domainconnectzone "$DOMAINCONNECTZONE"
     bind_tools
 }
 
@@ -191,23 +194,24 @@ bind_tools() {
     fi
 }
 
-schemathesis_ready() { [ "$(cat "$CACHE/schemathesis/version" 2>/dev/null)" = "$SCHEMATHESIS" ]; }
+python_ready() { [ "$(cat "$CACHE/$1/version" 2>/dev/null)" = "$2" ]; }
 
-# A Python environment of its own. It knows its own path, so it is made where it stays and marked when it is whole.
-schemathesis_tools() {
-    schemathesis_ready && return
+# python_tool NAME VERSION: a Python environment of its own. It knows its own path, so it is made where it stays and
+# marked when it is whole.
+python_tool() {
+    python_ready "$1" "$2" && return
     need python3 python3
     python3 -c 'import ensurepip' 2>/dev/null || MISSING+=(python3-venv)
     install_missing
     mkdir -p "$CACHE"
-    exec 7>"$CACHE/schemathesis.lock"
+    exec 7>"$CACHE/$1.lock"
     flock 7
-    schemathesis_ready && return
-    say "installing schemathesis $SCHEMATHESIS"
-    rm -rf "$CACHE/schemathesis"
-    python3 -m venv "$CACHE/schemathesis"
-    "$CACHE/schemathesis/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$SCHEMATHESIS" </dev/null >&2
-    echo "$SCHEMATHESIS" >"$CACHE/schemathesis/version"
+    python_ready "$1" "$2" && return
+    say "installing $1 $2"
+    rm -rf "${CACHE:?}/$1"
+    python3 -m venv "$CACHE/$1"
+    "$CACHE/$1/bin/pip" install --quiet --disable-pip-version-check "$1==$2" </dev/null >&2
+    echo "$2" >"$CACHE/$1/version"
 }
 
 fuzz_tools() {

@@ -2,6 +2,7 @@
 
 mod database;
 mod dns;
+mod domain_connect;
 mod edge_target;
 mod keys;
 mod pace;
@@ -25,6 +26,7 @@ use crate::{
 
 pub use database::Database;
 pub use dns::Dns;
+pub use domain_connect::DomainConnect;
 pub use edge_target::EdgeTarget;
 pub use pace::Pace;
 pub use plans::{PlanName, Plans};
@@ -59,6 +61,8 @@ pub struct ControlConfig {
     pub caa: Vec<String>,
     /// Whom it asks about customers' records.
     pub dns: Dns,
+    /// As whom it is known at DNS providers that take templates; `None` where it is not.
+    pub domain_connect: Option<DomainConnect>,
     /// Whether this process works off jobs.
     pub worker: bool,
     /// How long receivers of webhooks are put up with.
@@ -135,6 +139,7 @@ fn parts(walk: &mut Walk, mode: Mode) -> Option<ControlConfig> {
     let edge = EdgeTarget::read(walk);
     let caa = walk.section("acme").list("caa", Empty::Allowed, parse_issuer).unwrap_or_default();
     let dns = Dns::read(walk);
+    let domain_connect = DomainConnect::read(walk, mode);
     let worker = walk.section("worker").boolean("enabled", true);
     let webhooks = Webhooks::read(walk);
     let plans = Plans::read(walk);
@@ -149,6 +154,7 @@ fn parts(walk: &mut Walk, mode: Mode) -> Option<ControlConfig> {
         edge: edge?,
         caa: caa.into_iter().map(|(issuer, _)| issuer).collect(),
         dns,
+        domain_connect,
         worker,
         webhooks,
         plans,

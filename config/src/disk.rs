@@ -12,7 +12,7 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD},
 };
 use rustix::fs::{Access, access};
-use rustls_pki_types::{CertificateDer, pem::PemObject};
+use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, pem::PemObject};
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
 use crate::{
@@ -123,6 +123,16 @@ pub(crate) fn check_sealing_keys(path: &Path) -> Result<(), Problem> {
         }
         None => Ok(()),
     }
+}
+
+/// Whether a file holds a private key in PKCS #8 and PEM. Never shows its content.
+pub(crate) fn check_private_key(path: &Path) -> Result<(), Problem> {
+    let bytes =
+        read_bounded(path, MAX_KEYS_BYTES).map_err(|error| unreadable(format!("the file cannot be read: {error}")))?;
+    PrivatePkcs8KeyDer::from_pem_slice(&bytes).map(drop).map_err(|_| {
+        let hint = "make one with `namegate-control domain-connect generate-key`";
+        Problem::new("bad_key", "the file holds no private key in PEM form (-----BEGIN PRIVATE KEY-----)", hint)
+    })
 }
 
 /// Reads at most `limit` bytes; a longer file is an error, not a part of itself.

@@ -27,7 +27,19 @@ pub(crate) const EDGE: Format = Format {
 /// `namegate-control`.
 pub(crate) const CONTROL: Format = Format {
     tables: &[
-        "listen", "database", "keys", "tokens", "edge", "acme", "dns", "worker", "webhooks", "plans", "limits", "dev",
+        "listen",
+        "database",
+        "keys",
+        "tokens",
+        "edge",
+        "acme",
+        "dns",
+        "domain_connect",
+        "worker",
+        "webhooks",
+        "plans",
+        "limits",
+        "dev",
         "log",
     ],
     prefix: "NAMEGATE_CONTROL__",

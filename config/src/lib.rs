@@ -37,8 +37,8 @@ pub use acme::{Acme, Eab, IssuerKind};
 pub use ask::Ask;
 pub use control::Control;
 pub use control_config::{
-    ControlConfig, DEVELOPMENT_TOKEN_SECRET, Database, Dns, EdgeTarget, MIN_TOKEN_SECRET, Mode, Pace, PlanName, Plans,
-    Webhooks, control_environment, control_keys, load_control, parse_control,
+    ControlConfig, DEVELOPMENT_TOKEN_SECRET, Database, Dns, DomainConnect, EdgeTarget, MIN_TOKEN_SECRET, Mode, Pace,
+    PlanName, Plans, Webhooks, control_environment, control_keys, load_control, parse_control,
 };
 pub use disk::{EabError, RootsError, read_roots};
 pub use edge_config::{EdgeConfig, environment, keys, load, parse};

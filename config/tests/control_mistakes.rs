@@ -51,7 +51,7 @@ from = "ops@saas.example"
         "control.toml:16:17: dns.ask_authority: must be true or false, not a string; write true or false without quotes",
         r#"control.toml:19:11: plans.default: `entreprise` is not a choice; did you mean "enterprise"?"#,
         "control.toml:22:1: worker.treads: unknown key; the keys of [worker] are enabled",
-        "control.toml:24:2: mail: unknown table; the tables are listen, database, keys, tokens, edge, acme, dns, worker, webhooks, plans, limits, dev, log",
+        "control.toml:24:2: mail: unknown table; the tables are listen, database, keys, tokens, edge, acme, dns, domain_connect, worker, webhooks, plans, limits, dev, log",
     ];
     let printed = printed(text, &[], Mode::Development);
     assert_eq!(printed.lines().collect::<Vec<_>>(), expected);

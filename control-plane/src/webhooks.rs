@@ -13,13 +13,11 @@
 //! resolving and each time ([`Targets`]), redirects are not followed, and of an answer a few KiB are read.
 
 mod attempt;
-mod http;
 mod ladder;
 mod lanes;
 mod limits;
 mod metrics;
 pub(crate) mod signing;
-mod targets;
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,14 +28,13 @@ use crate::{
     surfaces::dialect,
 };
 use attempt::{Attempt, Outcome};
-use http::Http;
 use ladder::Ladder;
 use lanes::{Lane, Lanes};
 
-pub use http::HttpError;
 pub use limits::SenderLimits;
 pub use metrics::WebhookMetrics;
-pub use targets::Targets;
+
+pub use dns::outward::{HttpError, Targets};
 
 /// What an operator decides.
 #[derive(Debug, Clone)]
@@ -48,6 +45,16 @@ pub struct SenderSettings {
     pub retry_for: Duration,
     /// Root certificates in PEM that receivers are verified against instead of the machine's.
     pub roots: Option<String>,
+}
+
+/// What receivers see of us.
+const USER_AGENT: &str = concat!("Namegate-Webhooks/", env!("CARGO_PKG_VERSION"));
+
+/// The way to receivers; clones share the connections.
+#[derive(Clone)]
+pub(crate) struct Http {
+    client: reqwest::Client,
+    targets: Targets,
 }
 
 /// The sender of one process. Several processes may send from one database.
@@ -74,7 +81,8 @@ impl Sender {
         metrics: WebhookMetrics,
         stopping: CancellationToken,
     ) -> Result<Self, HttpError> {
-        let http = Http::new(settings.targets, settings.roots.as_deref())?;
+        let client = dns::outward::client(&settings.targets, settings.roots.as_deref(), USER_AGENT)?;
+        let http = Http { client, targets: settings.targets };
         let lanes = Arc::new(Lanes::new(limits.lanes, limits.failing_lanes));
         Ok(Self { core, http, ladder: Ladder::new(settings.retry_for), lanes, limits, metrics, stopping })
     }

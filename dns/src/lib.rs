@@ -14,6 +14,7 @@
 
 mod answer;
 pub mod check;
+pub mod domain_connect;
 mod drift;
 mod exchange;
 #[cfg(fuzzing)]
@@ -22,6 +23,7 @@ mod limits;
 pub mod merge;
 mod metrics;
 mod name;
+pub mod outward;
 pub mod provider;
 mod reply;
 mod resolvers;

@@ -13,7 +13,7 @@ use crate::{
     limits::MAX_CLIMB,
     reply::Reply,
     server,
-    values::{addresses_of, caa_of, txt_of},
+    values::{addresses_of, caa_of, mail_of, txt_of},
     world::{Voter, World},
     zone::{Zone, Zones},
 };
@@ -142,6 +142,15 @@ impl Resolvers {
             }
         }
         Answer::Absent(Absence::NoData)
+    }
+
+    /// Mail servers with their preferences, the first choice first.
+    pub async fn mail(&self, name: &OwnerName) -> Answer<Vec<(u16, OwnerName)>> {
+        let answer = self.world().ask(name, RecordType::MX, self.deadline()).await;
+        match answer.map(|reply| mail_of(&reply.records)) {
+            Answer::Present(servers) if servers.is_empty() => Answer::Absent(Absence::NoData),
+            answer => answer,
+        }
     }
 
     /// The zone that holds a name, and the names of its servers.

@@ -60,6 +60,17 @@ pub(crate) fn caa_of(records: &[RData]) -> Vec<CaaRecord> {
     properties.collect()
 }
 
+/// The servers of an MX answer.
+pub(crate) fn mail_of(records: &[RData]) -> Vec<(u16, OwnerName)> {
+    let servers = records.iter().filter_map(|record| match record {
+        RData::MX(mail) => Some((mail.preference, OwnerName::from_answer(&mail.exchange))),
+        _ => None,
+    });
+    let mut servers: Vec<_> = servers.collect();
+    servers.sort_unstable();
+    servers
+}
+
 /// Both address types as one answer. One type that is there is an answer; one that is absent is not.
 pub(crate) fn addresses_of(v4: &Answer<Reply>, v6: &Answer<Reply>) -> Answer<Addresses> {
     match (v4, v6) {

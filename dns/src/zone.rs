@@ -24,7 +24,7 @@ use crate::{
     world::World,
 };
 
-/// A zone and the addresses of its servers.
+/// A zone and the addresses of its servers, as far as they may be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Zone {
     pub(crate) name: OwnerName,
@@ -57,7 +57,7 @@ impl Zones {
             return Ok(zone);
         }
         let zone = self.discover(world, name, deadline).await?;
-        self.known.insert(name.clone(), Arc::clone(&zone));
+        self.remember(name.clone(), &zone);
         self.metrics.zones.set(i64::try_from(self.known.entry_count()).unwrap_or(i64::MAX));
         Ok(zone)
     }
@@ -84,16 +84,24 @@ impl Zones {
         names: Vec<OwnerName>,
         deadline: Instant,
     ) -> Result<Arc<Zone>, Reason> {
-        let found = join_all(names.iter().map(|server| addresses(world, server, deadline))).await;
-        let usable: BTreeSet<IpAddr> = found.into_iter().flatten().filter(|ip| self.may_ask(*ip)).collect();
-        let Authority::Ask { port, .. } = self.authority else { return Err(Reason::NoServer) };
-        let servers: Vec<_> = usable.into_iter().take(MAX_NAME_SERVERS).map(|ip| SocketAddr::new(ip, port)).collect();
-        if servers.is_empty() {
-            return Err(Reason::NoServer);
-        }
+        let servers = match self.authority {
+            Authority::Skip => Vec::new(),
+            Authority::Ask { port, .. } => {
+                let found = join_all(names.iter().map(|server| addresses(world, server, deadline))).await;
+                let usable: BTreeSet<IpAddr> = found.into_iter().flatten().filter(|ip| self.may_ask(*ip)).collect();
+                usable.into_iter().take(MAX_NAME_SERVERS).map(|ip| SocketAddr::new(ip, port)).collect()
+            }
+        };
         let zone = Arc::new(Zone { name: name.clone(), names, servers });
-        self.known.insert(name, Arc::clone(&zone));
+        self.remember(name, &zone);
         Ok(zone)
+    }
+
+    /// A zone whose servers could not be found is looked for anew: it may have been our fault.
+    fn remember(&self, name: OwnerName, zone: &Arc<Zone>) {
+        if self.authority == Authority::Skip || !zone.servers.is_empty() {
+            self.known.insert(name, Arc::clone(zone));
+        }
     }
 
     fn may_ask(&self, ip: IpAddr) -> bool {

@@ -54,7 +54,7 @@ impl EdgeTarget {
     }
 }
 
-fn parse_name(text: &str) -> Result<Hostname, Problem> {
+pub(super) fn parse_name(text: &str) -> Result<Hostname, Problem> {
     Hostname::parse(text).map_err(|error| {
         let hint = "write a whole name with a dot in it, such as \"edge.saas.example\"";
         Problem::new("bad_name", format!("`{text}` is not a hostname: {error}"), hint)

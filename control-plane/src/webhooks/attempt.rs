@@ -1,12 +1,13 @@
 //! One try: a POST and what came of it.
 
-use std::{error::Error, time::Duration};
+use std::time::Duration;
 
+use dns::outward::{TargetError, refusal};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use reqwest::Response;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Http, targets::TargetError};
+use super::Http;
 use crate::core::Moment;
 
 /// A try with everything in it: resolving, connecting, TLS, request, answer.
@@ -157,18 +158,6 @@ fn failed(error: reqwest::Error) -> Outcome {
             Outcome::Unreachable(text.chars().take(KEPT_ERROR).collect())
         }
     }
-}
-
-/// What our own resolver said, somewhere under what the client says.
-fn refusal<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e TargetError> {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(refused) = error.downcast_ref() {
-            return Some(refused);
-        }
-        cause = error.source();
-    }
-    None
 }
 
 #[cfg(test)]

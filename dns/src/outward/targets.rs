@@ -1,32 +1,38 @@
-//! [`Targets`]: where messages may go, decided on the address that is dialled.
+//! [`Targets`]: where requests may go, decided on the address that is dialled.
 //!
 //! A name is resolved by the same resolvers that look at customers' records, not by the system: no hosts file, no search
 //! domain, no name that means something on our network alone. Only public addresses of the answer are handed to the
 //! connector, which dials these and asks nobody again. So a name that changes between a check and the dialling has
 //! nothing to win.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    error::Error,
+    net::{IpAddr, SocketAddr},
+};
 
-use dns::{Addresses, Answer, OwnerName, Resolvers};
 use names::is_public;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
+use crate::{Addresses, Answer, OwnerName, Resolvers};
+
 /// Most addresses of one name that are tried; a name with more is being used against us.
 const MAX_ADDRESSES: usize = 8;
 
-/// Where messages may go.
+/// Where requests may go.
 #[derive(Debug, Clone)]
 pub enum Targets {
-    /// Anywhere, over HTTP too: development.
+    /// Anywhere, over HTTP too, by the system's resolver: development.
     Any,
+    /// To any address of names, over HTTPS: development with a DNS of its own.
+    Inside(Resolvers),
     /// To public addresses of names, over HTTPS.
     Public(Resolvers),
 }
 
-/// Why a target is not told.
+/// Why nothing is sent to a target.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum TargetError {
+pub enum TargetError {
     /// The URL holds an address instead of a name.
     #[error("the URL holds an address; only names are told")]
     Address,
@@ -46,7 +52,7 @@ pub(crate) enum TargetError {
 
 impl TargetError {
     /// Whether the target is one that we refuse, rather than one that was not found.
-    pub(crate) fn is_refusal(&self) -> bool {
+    pub fn is_refusal(&self) -> bool {
         match self {
             Self::Address | Self::Private | Self::Url => true,
             Self::Unknown | Self::Unresolved(_) => false,
@@ -56,24 +62,44 @@ impl TargetError {
 
 impl Targets {
     /// The rule for the text. A connector never resolves an address, so addresses must be stopped here.
-    pub(crate) fn check(&self, text: &str) -> Result<Url, TargetError> {
+    ///
+    /// # Errors
+    /// [`TargetError::Url`], [`TargetError::Address`].
+    pub fn check(&self, text: &str) -> Result<Url, TargetError> {
         let url = Url::parse(text).map_err(|_| TargetError::Url)?;
         match (self, url.scheme(), url.host()) {
-            (Self::Any, "http" | "https", Some(_)) | (Self::Public(_), "https", Some(Host::Domain(_))) => Ok(url),
-            (Self::Public(_), "https", Some(Host::Ipv4(_) | Host::Ipv6(_))) => Err(TargetError::Address),
+            (Self::Any, "http" | "https", Some(_)) => Ok(url),
+            (Self::Inside(_) | Self::Public(_), "https", Some(Host::Domain(_))) => Ok(url),
+            (Self::Inside(_) | Self::Public(_), "https", Some(Host::Ipv4(_) | Host::Ipv6(_))) => {
+                Err(TargetError::Address)
+            }
             _ => Err(TargetError::Url),
+        }
+    }
+
+    /// How names are resolved, unless it is the system's way.
+    pub(super) fn resolver(&self) -> Option<Ours> {
+        match self {
+            Self::Any => None,
+            Self::Inside(resolvers) => Some(Ours { resolvers: resolvers.clone(), admit: Ok }),
+            Self::Public(resolvers) => Some(Ours { resolvers: resolvers.clone(), admit: public_of }),
         }
     }
 }
 
-/// A resolver that knows public addresses only.
-pub(crate) struct PublicOnly(pub(crate) Resolvers);
+type Admit = fn(Vec<IpAddr>) -> Result<Vec<IpAddr>, TargetError>;
 
-impl Resolve for PublicOnly {
+/// A resolver that knows those addresses only that may be dialled.
+pub(super) struct Ours {
+    resolvers: Resolvers,
+    admit: Admit,
+}
+
+impl Resolve for Ours {
     fn resolve(&self, name: Name) -> Resolving {
-        let resolvers = self.0.clone();
+        let (resolvers, admit) = (self.resolvers.clone(), self.admit);
         Box::pin(async move {
-            let found = public_addresses(&resolvers, name.as_str()).await?;
+            let found = addresses(&resolvers, name.as_str(), admit).await?;
             // Port 0 stands for the URL's.
             let addresses = found.into_iter().map(|ip| SocketAddr::new(ip, 0));
             Ok(Box::new(addresses) as Addrs)
@@ -81,10 +107,10 @@ impl Resolve for PublicOnly {
     }
 }
 
-async fn public_addresses(resolvers: &Resolvers, name: &str) -> Result<Vec<IpAddr>, TargetError> {
+async fn addresses(resolvers: &Resolvers, name: &str, admit: Admit) -> Result<Vec<IpAddr>, TargetError> {
     let name: OwnerName = name.parse().map_err(|_| TargetError::Url)?;
     match resolvers.addresses(&name).await {
-        Answer::Present(Addresses { addresses, .. }) => public_of(addresses),
+        Answer::Present(Addresses { addresses, .. }) => admit(addresses),
         Answer::Absent(_) => Err(TargetError::Unknown),
         Answer::Indeterminate(reason) => Err(TargetError::Unresolved(reason.to_string())),
     }
@@ -96,6 +122,18 @@ fn public_of(addresses: Vec<IpAddr>) -> Result<Vec<IpAddr>, TargetError> {
     }
     let public: Vec<_> = addresses.into_iter().filter(|ip| is_public(*ip)).take(MAX_ADDRESSES).collect();
     if public.is_empty() { Err(TargetError::Private) } else { Ok(public) }
+}
+
+/// What our own resolver said, somewhere under what the client says.
+pub fn refusal<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e TargetError> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(refused) = error.downcast_ref() {
+            return Some(refused);
+        }
+        cause = error.source();
+    }
+    None
 }
 
 #[cfg(test)]

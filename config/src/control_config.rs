@@ -15,13 +15,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use url::Url;
+
 use crate::{
     format,
     listen::parse_address,
     log::parse_level,
     mistake::{Mistake, Mistakes, Problem},
     section::{Disk, Empty, Walk},
-    web::parse_origin,
+    web::{parse_origin, parse_url},
 };
 
 pub use database::Database;
@@ -73,6 +75,8 @@ pub struct ControlConfig {
     pub pace: Pace,
     /// Where requests of the seeded demo go.
     pub demo_origin: Option<String>,
+    /// A server that stands for all DNS providers. Never set in production: it is sent their credentials.
+    pub dns_providers: Option<Url>,
     /// A level, or levels by module.
     pub log_level: String,
 }
@@ -145,6 +149,7 @@ fn parts(walk: &mut Walk, mode: Mode) -> Option<ControlConfig> {
     let plans = Plans::read(walk);
     let pace = Pace::read(walk);
     let demo_origin = walk.section("dev").text("origin", parse_origin).ok().flatten();
+    let dns_providers = dev_providers(walk, mode);
     let log_level = walk.section("log").text("level", parse_level).ok().flatten();
     Some(ControlConfig {
         listen: listen.map_or(LISTEN, |(address, _)| address),
@@ -160,8 +165,20 @@ fn parts(walk: &mut Walk, mode: Mode) -> Option<ControlConfig> {
         plans,
         pace,
         demo_origin: demo_origin.map(|(origin, _)| origin),
+        dns_providers,
         log_level: log_level.map_or_else(|| "info".to_owned(), |(level, _)| level),
     })
+}
+
+fn dev_providers(walk: &mut Walk, mode: Mode) -> Option<Url> {
+    let mut section = walk.section("dev");
+    let (url, at) = section.text("dns_providers", parse_url).ok().flatten()?;
+    if mode == Mode::Production {
+        let hint = "remove it; customers' credentials would be sent there";
+        section.mistake(&at, Problem::new("development_only", "is for development", hint));
+        return None;
+    }
+    Some(url)
 }
 
 /// The issuer part of a CAA record (RFC 8659 section 4.2): a domain name.

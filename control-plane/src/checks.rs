@@ -4,12 +4,12 @@ use std::net::IpAddr;
 
 use async_trait::async_trait;
 use dns::{
-    OwnerName, Resolvers,
+    OwnerName, Resolvers, Role,
     check::{
         self, DesiredRecord, EdgeTargets, Expectation, Finding, ObservedRecord, RecordKind, RecordValue, Severity,
         caa::CaIdentity,
     },
-    merge::Verdict,
+    merge::{Verdict, Vote},
 };
 
 use crate::core::{
@@ -95,9 +95,11 @@ impl DnsChecks {
         let wanted = wanted(inquiry);
         let records: Vec<DesiredRecord> = wanted.iter().map(|(_, record)| record.clone()).collect();
         let seen = check::check_records(&self.resolvers, &records).await;
+        let silent = inquiry.all_servers.then(|| seen.iter().find_map(silent_server)).flatten();
+        let verdict = verdict(&seen, inquiry.connection.claim.is_pointing());
         RoutingSight {
-            verdict: verdict(&seen, inquiry.connection.claim.is_pointing()),
-            reason: seen.iter().find(|record| !record.propagated).map(explain),
+            verdict: verdict.filter(|verdict| *verdict != Routing::Pointing || silent.is_none()),
+            reason: seen.iter().find(|record| !record.propagated).map(explain).or(silent),
             records: wanted.iter().zip(&seen).map(|((position, _), seen)| sight_of(*position, seen)).collect(),
         }
     }
@@ -198,6 +200,22 @@ fn verdict(seen: &[ObservedRecord], was_pointing: bool) -> Option<Routing> {
     Some(if is_bare { Routing::NotResolving } else { Routing::Wrong })
 }
 
+/// A server of the zone that says nothing of a record that the others show.
+fn silent_server(record: &ObservedRecord) -> Option<Reason> {
+    let is_silent = |view: &&check::ServerView| view.role == Role::Authority && matches!(view.vote, Vote::Unknown(_));
+    let server = record.servers.iter().find(is_silent)?;
+    Some(Reason::new(ReasonCode::PartlyVisible).with_fix(fix_of(record)).with_detail(format!("{}", server.server.ip())))
+}
+
+fn fix_of(record: &ObservedRecord) -> Fix {
+    Fix {
+        host: record.desired.host.to_string(),
+        record_type: record.desired.value.kind().as_str().to_owned(),
+        expected: Some(record.desired.value.to_string()),
+        seen: record.observed_value.clone().into_iter().collect(),
+    }
+}
+
 fn sight_of(position: i64, seen: &ObservedRecord) -> RecordSight {
     RecordSight { position, propagated: seen.propagated, observed: seen.observed_value.clone() }
 }
@@ -209,12 +227,7 @@ fn explain(record: &ObservedRecord) -> Reason {
         (Verdict::Absent, None) => ReasonCode::NotResolving,
         (Verdict::Absent, Some(_)) => ReasonCode::PointsElsewhere,
     };
-    let reason = Reason::new(code).with_fix(Fix {
-        host: record.desired.host.to_string(),
-        record_type: record.desired.value.kind().as_str().to_owned(),
-        expected: Some(record.desired.value.to_string()),
-        seen: record.observed_value.clone().into_iter().collect(),
-    });
+    let reason = Reason::new(code).with_fix(fix_of(record));
     match record.state {
         Verdict::Indeterminate(why) => reason.with_detail(why.code()),
         Verdict::Absent | Verdict::Present { .. } | Verdict::Propagating => reason,

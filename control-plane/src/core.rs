@@ -27,6 +27,7 @@ mod feed;
 mod idempotency;
 mod inquiry;
 mod jobs;
+mod ledger;
 mod name_rules;
 mod policy;
 mod preflight;
@@ -45,6 +46,7 @@ mod targets;
 mod template;
 mod upkeep;
 mod usage;
+mod writing;
 
 pub use accounts::{Account, Plan};
 pub use api_keys::{ApiKey, Caller, NewKey, SealedKey};
@@ -64,6 +66,7 @@ pub use idempotency::{Begun, Replay};
 pub use ids::new_id;
 pub use inquiry::Inquiry;
 pub use jobs::{Job, JobKind};
+pub use ledger::{WriteOrder, WriteRow, WrittenRecord};
 pub use policy::Policy;
 pub use preflight::PreflightSight;
 pub use reason::{Fix, Reason, ReasonCode};
@@ -80,6 +83,7 @@ pub use words::{
     CertificateState, Deadline, DnsWrite, Environment, Kind, Lifecycle, Ownership, Preflight, ProofKind, Routing,
     SetupType, Surface, UnknownWord,
 };
+pub use writing::WriteEnd;
 
 pub use crate::db::attempts::Attempt;
 

@@ -68,6 +68,51 @@ impl Metrics {
     }
 }
 
+/// Handles of what is written at DNS providers, made once.
+#[derive(Debug, Clone)]
+pub struct WriteMetrics {
+    /// Runs that ended, by provider and outcome.
+    pub writes: IntCounterVec,
+    /// Their time, by provider.
+    pub seconds: HistogramVec,
+    /// Runs under way.
+    pub in_flight: IntGauge,
+    /// How long runs waited for the turn of their zone.
+    pub turn_seconds: Histogram,
+    /// Runs that were put off because it did not come.
+    pub turns_missed: IntCounter,
+}
+
+/// From one call to a provider that lets us wait.
+const WRITE_BUCKETS: [f64; 8] = [0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 120.0];
+
+impl WriteMetrics {
+    /// Registers everything.
+    ///
+    /// # Errors
+    /// When a name is taken in this registry.
+    pub fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let labels = &["provider", "outcome"];
+        Ok(Self {
+            writes: add(registry, counters("dns_writes_total", "Writes at DNS providers that ended.", labels)?)?,
+            seconds: add(registry, {
+                let help = "Time of writes at DNS providers.";
+                let options = HistogramOpts::new("namegate_control_dns_write_duration_seconds", help);
+                HistogramVec::new(options.buckets(WRITE_BUCKETS.to_vec()), &["provider"])?
+            })?,
+            in_flight: add(registry, gauge("dns_writes_in_flight", "Writes at DNS providers under way.")?)?,
+            turn_seconds: add(registry, {
+                let help = "How long writes waited for the turn of their zone.";
+                histogram("dns_zone_turn_wait_seconds", help, &WRITE_BUCKETS)?
+            })?,
+            turns_missed: add(registry, {
+                let help = "Writes that were put off because the turn of their zone did not come.";
+                IntCounter::new("namegate_control_dns_zone_turns_missed_total", help)?
+            })?,
+        })
+    }
+}
+
 /// Counts somebody for as long as it lives: who leaves in the middle is not counted on.
 pub(crate) struct Counted(IntGauge);
 

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use clock::SystemClock;
-use dns::provider::{Bases, Http, HttpLimits, ZoneLocks};
+use dns::provider::{Bases, Http, HttpLimits};
 use prometheus::{Registry, process_collector::ProcessCollector};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -13,12 +13,13 @@ use crate::{
     checks::{Checks, DnsChecks},
     core::{Core, Keyring, Surface},
     db::{Db, DbOptions},
-    metrics::Metrics,
+    metrics::{Metrics, WriteMetrics},
     settings::Settings,
     surfaces::{self, AppState, Throttle},
     tokens::Tokens,
     webhooks::{Sender, SenderLimits, SenderSettings, Targets, WebhookMetrics},
     worker::{Worker, WorkerLimits},
+    writer::Writer,
 };
 
 /// Between two writings of what API calls were counted.
@@ -104,21 +105,19 @@ impl Process {
         let checks: Arc<dyn Checks> = Arc::new(dns_checks(settings, resolvers.clone())?);
         let stopping = CancellationToken::new();
         let sender = sender(settings, &core, resolvers, &registry, &stopping)?;
+        let writer = writer(settings, &core, &registry)?;
         let worker = settings.worker.then(|| {
             let limits = WorkerLimits::default();
-            (Worker::new(core.clone(), Arc::clone(&checks), metrics.clone(), limits, stopping.clone()), sender)
+            let worker = Worker::new(core.clone(), Arc::clone(&checks), metrics.clone(), limits, stopping.clone());
+            (worker.writing(writer.clone()), sender)
         });
         let listener = TcpListener::bind(settings.listen)
             .await
             .with_context(|| format!("cannot listen on {}", settings.listen))?;
-        // Name servers of one's own are asked at private addresses in development alone.
-        let bases = if settings.core.dev { Bases::Development } else { Bases::Public };
-        let providers = Http::new(bases, HttpLimits::default(), Arc::clone(core.clock()))?;
         let state = AppState {
             core,
             checks,
-            providers,
-            zone_locks: ZoneLocks::default(),
+            writer,
             tokens: Arc::new(Tokens::new(settings.token_secret.expose())),
             internal_token: settings.edge_token_file.as_deref().map(read_token).transpose()?,
             connection_checks: Arc::new(Throttle::per_minute(settings.pace.connection_checks)),
@@ -165,6 +164,7 @@ impl Process {
             tasks.spawn(worker.run());
             tasks.spawn(sender.run());
         }
+        let writer = state.writer.clone();
         tasks.spawn(write_calls(state.core.clone(), state.stopping.clone()));
         let (core, stopping) = (state.core.clone(), state.stopping.clone());
         let told = stopping.clone();
@@ -179,6 +179,7 @@ impl Process {
             () = async { stopping.cancelled().await; tokio::time::sleep(DRAIN).await } => Ok(()),
         };
         stopping.cancel();
+        tasks.spawn(async move { writer.drain().await });
         tasks.close();
         // What still works after this is given up: its lease ends by itself.
         let _ = tokio::time::timeout(DRAIN, tasks.wait()).await;
@@ -220,6 +221,17 @@ fn resolvers(settings: &Settings, registry: &Registry) -> anyhow::Result<dns::Re
 fn dns_checks(settings: &Settings, resolvers: dns::Resolvers) -> anyhow::Result<DnsChecks> {
     let ca = dns::check::caa::CaIdentity { domains: settings.caa.clone(), ..Default::default() };
     Ok(DnsChecks::new(resolvers, &settings.core.edge, ca)?)
+}
+
+fn writer(settings: &Settings, core: &Core, registry: &Registry) -> anyhow::Result<Writer> {
+    let bases = match &settings.providers_at {
+        Some(server) => Bases::At(server.clone()),
+        // Name servers of one's own are asked at private addresses in development alone.
+        None if settings.core.dev => Bases::Development,
+        None => Bases::Public,
+    };
+    let providers = Http::new(bases, HttpLimits::default(), Arc::clone(core.clock()))?;
+    Ok(Writer::new(core.clone(), providers, WriteMetrics::new(registry)?, settings.writer))
 }
 
 fn sender(

@@ -8,7 +8,10 @@ use std::{
 
 use config::{ControlConfig, Mistakes, PlanName, ResolverAddress, Secret, SecretError, load_control};
 
-use crate::core::{CoreSettings, EdgeTarget, Plan, PlanLimits};
+use crate::{
+    core::{CoreSettings, EdgeTarget, Plan, PlanLimits},
+    writer::WriterLimits,
+};
 
 pub use config::Mode;
 
@@ -43,6 +46,10 @@ pub struct Settings {
     pub webhook_retry_for: Duration,
     /// Where the demo application's requests go.
     pub demo_origin: Option<String>,
+    /// A server that stands for all DNS providers, in development.
+    pub providers_at: Option<url::Url>,
+    /// The bounds of writing at DNS providers.
+    pub writer: WriterLimits,
     /// What is logged.
     pub log_level: String,
     /// The core's rules.
@@ -88,6 +95,8 @@ impl Settings {
             edge_token_file: config.edge.token_file,
             caa: config.caa,
             demo_origin: config.demo_origin,
+            providers_at: config.dns_providers,
+            writer: WriterLimits::default(),
             log_level: config.log_level,
         })
     }

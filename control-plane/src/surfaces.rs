@@ -23,6 +23,7 @@ use crate::{
     core::{Core, Policy, Surface},
     metrics::Metrics,
     tokens::Tokens,
+    writer::Writer,
 };
 
 /// What every handler can reach.
@@ -33,9 +34,7 @@ pub struct AppState {
     /// The way to look at the DNS.
     pub checks: Arc<dyn Checks>,
     /// The way to DNS providers.
-    pub providers: dns::provider::Http,
-    /// One writer for each zone.
-    pub zone_locks: dns::provider::ZoneLocks,
+    pub writer: Writer,
     /// Widget tokens.
     pub tokens: Arc<Tokens>,
     /// What edges authenticate with; without one they are refused.

@@ -8,6 +8,10 @@ pub(crate) const UDP_PAYLOAD: u16 = 1232;
 pub(crate) const UDP_BUFFER: usize = 4096;
 /// Name servers of one zone that are asked. Zones have 2 to 8; a zone with hundreds must not multiply our questions.
 pub(crate) const MAX_NAME_SERVERS: usize = 8;
+/// Addresses of one name server that are asked. Most have one; behind several may stand machines that differ.
+pub(crate) const MAX_ADDRESSES_OF_SERVER: usize = 4;
+/// Addresses of one zone's servers.
+pub(crate) const MAX_SERVER_ADDRESSES: usize = 16;
 /// Levels from a name towards the root. Public CAs refuse names of more than 10 labels.
 pub(crate) const MAX_CLIMB: usize = 16;
 /// How long the first resolver is waited for before the next is asked as well: longer than a warm answer takes, so that

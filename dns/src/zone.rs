@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use crate::{
     Answer, Limits, Metrics, OwnerName, Reason,
-    limits::{MAX_CLIMB, MAX_NAME_SERVERS},
+    limits::{MAX_ADDRESSES_OF_SERVER, MAX_CLIMB, MAX_NAME_SERVERS, MAX_SERVER_ADDRESSES},
     reply::{self, Reply},
     resolvers::Authority,
     values::ip_of,
@@ -89,7 +89,7 @@ impl Zones {
             Authority::Ask { port, .. } => {
                 let found = join_all(names.iter().map(|server| addresses(world, server, deadline))).await;
                 let usable: BTreeSet<IpAddr> = found.into_iter().flatten().filter(|ip| self.may_ask(*ip)).collect();
-                usable.into_iter().take(MAX_NAME_SERVERS).map(|ip| SocketAddr::new(ip, port)).collect()
+                usable.into_iter().take(MAX_SERVER_ADDRESSES).map(|ip| SocketAddr::new(ip, port)).collect()
             }
         };
         let zone = Arc::new(Zone { name: name.clone(), names, servers });
@@ -140,14 +140,15 @@ fn servers(records: &[RData]) -> Vec<OwnerName> {
     names.take(MAX_NAME_SERVERS).collect()
 }
 
-/// The IPv4 address of a name server, or its IPv6 address when it has no other.
-async fn addresses(world: &World<'_>, name: &OwnerName, deadline: Instant) -> Option<IpAddr> {
+/// The IPv4 addresses of a name server, or its IPv6 addresses when it has no others.
+async fn addresses(world: &World<'_>, name: &OwnerName, deadline: Instant) -> Vec<IpAddr> {
     for kind in [RecordType::A, RecordType::AAAA] {
         let answer = world.ask(name, kind, deadline).await;
-        let found = answer.present().and_then(|reply| reply.records.iter().find_map(ip_of));
-        if found.is_some() {
+        let records = answer.present().map(|reply| reply.records.as_slice()).unwrap_or_default();
+        let found: Vec<IpAddr> = records.iter().filter_map(ip_of).take(MAX_ADDRESSES_OF_SERVER).collect();
+        if !found.is_empty() {
             return found;
         }
     }
-    None
+    Vec::new()
 }

@@ -88,6 +88,8 @@ impl Core {
 async fn schedule_jobs(tx: &mut Session, before: Option<&Claim>, after: &Claim) -> Result<(), CoreError> {
     if after.lifecycle != Lifecycle::Active {
         jobs::cancel(tx, JobKind::Check, &after.id).await?;
+        // One that is under way is not cut off; what it wrote stays in the ledger.
+        jobs::cancel(tx, JobKind::Write, &after.id).await?;
         return jobs::cancel(tx, JobKind::Deadline, &after.id).await;
     }
     if let Some(at) = after.next_check_at

@@ -11,14 +11,15 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    CertificateState, Claim, Connection, Core, CoreError, CoreSettings, Deadline, Document, EventKind, Fix, Inquiry,
-    Job, Lifecycle, Moment, Ownership, Preflight, PreflightSight, Proof, ProofKind, Reason, ReasonCode, Routing,
-    UsageKind,
+    CertificateState, Claim, Connection, Core, CoreError, CoreSettings, Deadline, DnsWrite, Document, EventKind, Fix,
+    Inquiry, Job, Lifecycle, Moment, Ownership, Preflight, PreflightSight, Proof, ProofKind, Reason, ReasonCode,
+    Routing, UsageKind,
     change::Change,
     connections::about,
     jobs::released,
     preflight::{judge_preflight, through},
     takeover::{Admission, Holder, Released, admit},
+    writing::explain_unseen,
 };
 use crate::db::{self, Rows, Session, attempts::Attempt};
 
@@ -128,10 +129,12 @@ fn judge_ownership(claim: &mut Claim, fix: Option<&Fix>, seen: &Checked, now: Mo
     let points = seen.routing.as_ref().is_some_and(|sight| sight.verdict == Some(Routing::Pointing));
     match (policy.proof_by_pointing(), &seen.challenge) {
         (_, Some(ChallengeSight::Present)) if policy.accepts(ProofKind::Txt) => {
-            prove(claim, ProofKind::Txt, now, s);
+            // Seen where the name is delegated to, whoever published it; by whom decides who may take it over.
+            let by_us = claim.dns_write == DnsWrite::Done;
+            prove(claim, if by_us { ProofKind::Credential } else { ProofKind::Txt }, now, s);
         }
         (Some(proof), _) if points => prove(claim, proof, now, s),
-        (_, Some(sight)) if policy.accepts(ProofKind::Txt) => explain_challenge(claim, fix, sight),
+        (_, Some(sight)) if policy.accepts(ProofKind::Txt) => explain_challenge(claim, fix, sight, now),
         _ => {}
     }
 }
@@ -145,7 +148,7 @@ fn prove(claim: &mut Claim, proof: ProofKind, now: Moment, s: &CoreSettings) {
     claim.reason = None;
 }
 
-fn explain_challenge(claim: &mut Claim, fix: Option<&Fix>, sight: &ChallengeSight) {
+fn explain_challenge(claim: &mut Claim, fix: Option<&Fix>, sight: &ChallengeSight, now: Moment) {
     let reason = |code, seen: &[String]| {
         let fix = fix.cloned().map(|fix| Fix { seen: seen.to_vec(), ..fix });
         Some(Document(Reason { fix, ..Reason::new(code) }))
@@ -158,6 +161,10 @@ fn explain_challenge(claim: &mut Claim, fix: Option<&Fix>, sight: &ChallengeSigh
         }
         ChallengeSight::Absent(seen) => {
             claim.ownership = Ownership::Unproven;
+            if let Some(unseen) = explain_unseen(claim, seen, now) {
+                claim.reason = Some(Document(unseen));
+                return;
+            }
             let code = if seen.is_empty() { ReasonCode::ChallengeMissing } else { ReasonCode::ChallengeWrong };
             claim.reason = reason(code, seen);
         }
@@ -252,6 +259,8 @@ fn next_look(claim: &Claim, now: Moment, s: &CoreSettings) -> Duration {
         pace.fresh
     } else if is_settled {
         pace.live
+    } else if !claim.is_pointing() && claim.written_at.is_some_and(|at| now.since(at) < pace.written_for) {
+        pace.written
     } else if now.since(since) < pace.fresh_for {
         pace.fresh
     } else {

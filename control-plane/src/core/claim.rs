@@ -88,6 +88,10 @@ pub struct Claim {
     pub updated_at: Moment,
     /// When it was deleted.
     pub archived_at: Option<Moment>,
+    /// Since when we try to write its records, while we do.
+    pub write_since: Option<Moment>,
+    /// When we last wrote them.
+    pub written_at: Option<Moment>,
 }
 
 impl Claim {

@@ -11,6 +11,7 @@ use super::{
     audit,
     change::Change,
     checking,
+    jobs::{self, JobKind},
     name_rules::{self, Claimable},
     new_id, record_rules,
     secret_key::random_base62,
@@ -74,6 +75,8 @@ pub struct NewConnection {
     pub takeover: bool,
     /// The surface's form of the challenge.
     pub challenge: ChallengeForm,
+    /// Who shall write its records; when missing we do if the application has anything to write with.
+    pub setup_type: Option<SetupType>,
 }
 
 /// What shall be changed of a connection; `None` leaves it.
@@ -94,8 +97,8 @@ pub struct FacetQuery {
     pub stalled: Option<bool>,
     /// Whose it is.
     pub ownership: Option<Ownership>,
-    /// Whether we are writing its records.
-    pub writing: Option<bool>,
+    /// How far our writing of its records is: one of these.
+    pub dns_write: &'static [DnsWrite],
     /// Where it points: one of these.
     pub routing: &'static [Routing],
     /// Whether it ever was live.
@@ -145,19 +148,40 @@ impl Core {
         self.refuse_conflict(tx, caller, &name.hostname, new.takeover).await?;
         self.reserve(tx, &caller.account_id, UsageKind::Connect).await?;
         let keep_host = Flag(new.keep_host.unwrap_or(application.default_keep_host.0));
+        let setup_type = self.setup_type(tx, &new).await?;
         let form = new.challenge;
         let proof = challenge(&name.hostname, form);
         let mut claim = self.new_claim(caller, &name, new, keep_host);
-        // Nobody has published a value that was drawn just now: the first status says so, before any look.
-        let reason =
-            Reason { fix: Some(checking::record_to_publish(&proof)), ..Reason::new(ReasonCode::ChallengeMissing) };
-        claim.reason = Some(Document(reason));
         let now = claim.created_at;
+        match setup_type {
+            SetupType::Automatic => be_written(&mut claim, now),
+            SetupType::Manual => {
+                // Nobody has published a value that was drawn just now: the first status says so, before any look.
+                let fix = Some(checking::record_to_publish(&proof));
+                claim.reason = Some(Document(Reason { fix, ..Reason::new(ReasonCode::ChallengeMissing) }));
+            }
+        }
         let claim = self.save(tx, Change { before: None, after: claim, events: Vec::new() }, now).await?;
+        if setup_type == SetupType::Automatic {
+            jobs::schedule(tx, JobKind::Write, &claim.id, now).await?;
+        }
         db::records::insert_all(tx, &claim.id, &records).await?;
         db::proofs::insert(tx, &claim.id, &proof).await?;
         audit::note(tx, &caller.account_id, &caller.actor, "connection.create", &claim.id, now).await?;
         self.load(tx, claim).await
+    }
+
+    /// Whether we write the records. What the credentials are good for is told by their providers alone, and later.
+    async fn setup_type(&self, tx: &mut Session, new: &NewConnection) -> Result<SetupType, CoreError> {
+        if new.setup_type == Some(SetupType::Manual) {
+            return Ok(SetupType::Manual);
+        }
+        let can_write = self.keyring().is_some() && db::credentials::count(tx, &new.application_id).await? > 0;
+        match (new.setup_type, can_write) {
+            (_, true) => Ok(SetupType::Automatic),
+            (Some(_), false) => Err(CoreError::invalid("/setup_type", "the application has no DNS credential")),
+            (None, false) => Ok(SetupType::Manual),
+        }
     }
 
     fn check_new(&self, new: &NewConnection, name: &Claimable) -> Result<(), CoreError> {
@@ -235,6 +259,8 @@ impl Core {
             created_at: now,
             updated_at: now,
             archived_at: None,
+            write_since: None,
+            written_at: None,
         }
     }
 
@@ -360,6 +386,13 @@ impl Core {
             claim,
         })
     }
+}
+
+/// The claim waits for our writing first. Looking before that would make resolvers remember that nothing is there.
+fn be_written(claim: &mut Claim, now: Moment) {
+    (claim.setup_type, claim.dns_write, claim.write_since) = (SetupType::Automatic, DnsWrite::Writing, Some(now));
+    claim.reason = Some(Document(Reason::new(ReasonCode::RecordsBeingWritten)));
+    claim.next_check_at = None;
 }
 
 /// What is left of a filter for a caller who is bound to an application or a name; `None` when that is nothing.

@@ -102,6 +102,22 @@ impl Core {
         }
     }
 
+    /// Replaces the answer of a request that went on after it was done.
+    ///
+    /// # Errors
+    /// [`CoreError::Db`].
+    pub async fn amend_idempotent(
+        &self,
+        account_id: &str,
+        key: &str,
+        before: &Replay,
+        after: &Replay,
+    ) -> Result<(), CoreError> {
+        let mut tx = self.begin().await?;
+        db::idempotency::amend(&mut tx, account_id, key, &before.body, &after.body).await?;
+        Ok(tx.commit().await?)
+    }
+
     /// Notes that a request ended without an answer, for when there is no time to write it down.
     pub fn orphan_idempotent(&self, account_id: &str, key: &str) {
         let mut orphans = self.orphans.0.lock();

@@ -1,9 +1,9 @@
 //! [`Inquiry`]: what the DNS has to be asked about a claim. Read for many claims at a time, since a worker looks at
 //! thousands a second and a statement costs as much for one row as for a hundred.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
-use super::{Claim, Connection, Core, CoreError, Proof, Record};
+use super::{Claim, Connection, Core, CoreError, Moment, Proof, Record};
 use crate::db::{self, Rows, Session, proofs::HolderRow};
 
 /// What the DNS has to be asked about a claim.
@@ -15,7 +15,13 @@ pub struct Inquiry {
     pub pointing_proves: bool,
     /// The other claim that holds the name, and its challenge: id, name and value.
     pub holder: Option<(String, String, String)>,
+    /// Every server of the zone must show the records before the name points here, those that say nothing too: we have
+    /// just written them, and a server that is silent now may show the old ones next.
+    pub all_servers: bool,
 }
+
+/// For how long a silent server of a zone keeps a name waiting. After that it is broken, and the others speak for it.
+const WAIT_FOR_SILENT: Duration = Duration::from_mins(10);
 
 impl Core {
     /// What has to be asked about a claim. `None` when there is nothing to ask any more.
@@ -33,6 +39,7 @@ impl Core {
     pub async fn inquire_all(&self, claim_ids: &[&str]) -> Result<HashMap<String, Inquiry>, CoreError> {
         let mut session = self.read().await?;
         let ids = || claim_ids.iter().copied().collect::<Rows>();
+        let now = self.now();
         let claims = db::claims::active_of_ids(&mut session, ids()).await?;
         let mut holders = holders_of(&mut session, &claims).await?;
         let mut proofs: HashMap<String, Vec<Proof>> = HashMap::new();
@@ -58,10 +65,15 @@ impl Core {
             };
             let pointing_proves = self.settings.policy(connection.claim.surface).proof_by_pointing().is_some();
             let holder = holder.map(|holder| (holder.claim_id, holder.name, holder.expected));
-            (id, Inquiry { connection, pointing_proves, holder })
+            let all_servers = was_just_written(&connection.claim, now);
+            (id, Inquiry { connection, pointing_proves, holder, all_servers })
         };
         Ok(claims.into_iter().map(inquiry).collect())
     }
+}
+
+fn was_just_written(claim: &Claim, now: Moment) -> bool {
+    !claim.is_pointing() && claim.written_at.is_some_and(|at| now.since(at) < WAIT_FOR_SILENT)
 }
 
 /// Who holds the names of those claims that hold none, by hostname.

@@ -22,6 +22,8 @@ words! {
         Reroute = "reroute",
         /// Throw away what is too old.
         Sweep = "sweep",
+        /// Write a claim's records at its DNS provider.
+        Write = "write",
     }
 }
 
@@ -51,6 +53,26 @@ pub(crate) async fn schedule(tx: &mut Session, kind: JobKind, subject: &str, at:
     Ok(db::jobs::upsert(tx, &key(kind, subject), kind, subject, at).await?)
 }
 
+/// Sets that something is to be done now, by the caller: a job that is leased. Another lease on it is void.
+pub(crate) async fn begin(
+    tx: &mut Session,
+    kind: JobKind,
+    subject: &str,
+    now: Moment,
+    lease: Duration,
+) -> Result<Job, CoreError> {
+    let job = Job {
+        key: key(kind, subject),
+        kind,
+        subject: subject.to_owned(),
+        due_at: now,
+        attempt: 0,
+        lease_token: new_id(),
+    };
+    db::jobs::upsert_leased(tx, &job, now.after(lease)).await?;
+    Ok(job)
+}
+
 /// It need not be done any more.
 pub(crate) async fn cancel(tx: &mut Session, kind: JobKind, subject: &str) -> Result<(), CoreError> {
     Ok(db::jobs::delete(tx, &key(kind, subject)).await?)
@@ -75,6 +97,18 @@ impl Core {
     /// [`CoreError::Db`].
     pub async fn next_job_at(&self, kind: JobKind) -> Result<Option<Moment>, CoreError> {
         Ok(db::jobs::next_due(&mut self.read().await?, kind).await?.map(Moment::from_millis))
+    }
+
+    /// Lengthens a lease. `false`: it was lost, and somebody else does the job by now.
+    ///
+    /// # Errors
+    /// [`CoreError::Db`].
+    pub async fn keep_job(&self, job: &Job, lease: Duration) -> Result<bool, CoreError> {
+        let until = self.now().after(lease);
+        let mut tx = self.begin().await?;
+        let kept = db::jobs::keep(&mut tx, &job.key, &job.lease_token, until).await?;
+        tx.commit().await?;
+        Ok(kept)
     }
 
     /// Ends jobs, each with the time when it is to be done again, if ever. A job whose lease was lost is left alone.

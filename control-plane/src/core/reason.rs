@@ -34,6 +34,14 @@ words! {
         PartlyVisible = "partly_visible",
         /// It points elsewhere.
         PointsElsewhere = "points_elsewhere",
+        /// We wrote the records, and the zone's servers still know nothing of them.
+        RecordsNotServed = "records_not_served",
+        /// We write the records.
+        RecordsBeingWritten = "records_being_written",
+        /// We wrote the records; they are on their way to the zone's servers.
+        RecordsWritten = "records_written",
+        /// The provider did not take the records: their owner does it.
+        WriteRefused = "dns_write_refused",
     }
 }
 
@@ -130,6 +138,16 @@ impl Reason {
             ReasonCode::NotResolving => format!("{record} does not exist{said}"),
             ReasonCode::PartlyVisible => format!("some name servers do not show {record} yet: {seen}{said}"),
             ReasonCode::PointsElsewhere => format!("{record} points elsewhere: {seen}{said}"),
+            ReasonCode::RecordsNotServed => {
+                format!(
+                    "the records were written, but the servers that the name is delegated to do not show them{said}"
+                )
+            }
+            ReasonCode::RecordsBeingWritten => format!("the records are being written at the DNS provider{said}"),
+            ReasonCode::RecordsWritten => {
+                format!("the records were written; the zone's name servers do not show them yet{said}")
+            }
+            ReasonCode::WriteRefused => format!("the records were not written{said}"),
         }
     }
 
@@ -153,6 +171,16 @@ impl Reason {
             ReasonCode::ClaimedElsewhere => "This domain is connected to another account.".to_owned(),
             ReasonCode::DeadlinePassed => "The records were not found in time. Add them, then check again.".to_owned(),
             ReasonCode::DnsUnreachable => "Your DNS provider does not answer right now. We keep trying.".to_owned(),
+            ReasonCode::RecordsNotServed => {
+                "Your records were added, but your domain uses other name servers than those of the account that we were \
+                 given. Check at your registrar which name servers it uses."
+                    .to_owned()
+            }
+            ReasonCode::RecordsBeingWritten => "We are adding the records for you.".to_owned(),
+            ReasonCode::RecordsWritten => {
+                "Your records were added. They are on their way through the DNS; this can take a few minutes.".to_owned()
+            }
+            ReasonCode::WriteRefused => "We could not add the records for you. Add them at your DNS provider.".to_owned(),
         }
     }
 

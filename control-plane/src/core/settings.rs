@@ -26,6 +26,10 @@ pub struct EdgeTarget {
 /// How often a claim is looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pace {
+    /// When we have just written its records: they come through the DNS at the provider's own speed.
+    pub written: Duration,
+    /// For how long that is.
+    pub written_for: Duration,
     /// While its owner is likely at work.
     pub fresh: Duration,
     /// For how long that is.
@@ -105,6 +109,8 @@ impl Default for CoreSettings {
             // A minute while somebody waits in front of the screen; ten once nobody does; live names are looked at for
             // drift only, which takes several checks to believe anyway.
             pace: Pace {
+                written: Duration::from_secs(5),
+                written_for: 5 * MINUTE,
                 fresh: MINUTE,
                 fresh_for: 2 * HOUR,
                 patient: 10 * MINUTE,

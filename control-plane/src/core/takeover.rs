@@ -35,7 +35,7 @@ pub(crate) enum Admission {
     TakeOver,
     /// The holder keeps it.
     Held,
-    /// It cools off: only a TXT opens it for another account.
+    /// It cools off: only a challenge in the zone opens it for another account.
     CoolingOff,
 }
 
@@ -50,11 +50,11 @@ pub(crate) fn admit(
     if let Some(holder) = holder {
         // Equal strength takes over only what does not stand any more, and never without a record in the zone.
         let is_stronger = proof > holder.proof;
-        let is_fresher = !holder.stands && proof == ProofKind::Txt;
+        let is_fresher = !holder.stands && proof.is_of_the_zone();
         return if is_stronger || is_fresher { Admission::TakeOver } else { Admission::Held };
     }
     let cools = released.is_some_and(|released| !released.by_newcomer && now.since(released.at) < cool_off);
-    if cools && proof != ProofKind::Txt { Admission::CoolingOff } else { Admission::Open }
+    if cools && !proof.is_of_the_zone() { Admission::CoolingOff } else { Admission::Open }
 }
 
 #[cfg(test)]
@@ -79,16 +79,21 @@ mod tests {
         assert_eq!(held(SharedTarget, Txt, false), Admission::Held);
         assert_eq!(held(SharedTarget, SharedTarget, false), Admission::Held);
         assert_eq!(held(Txt, Txt, false), Admission::TakeOver);
+        // What a machine wrote yields to what the owner did by hand, and never the other way round.
+        assert_eq!(held(Credential, Txt, true), Admission::Held);
+        assert_eq!(held(Credential, Credential, true), Admission::Held);
+        assert_eq!(held(Credential, Txt, false), Admission::TakeOver);
     }
 
     #[test]
     fn a_name_that_was_let_go_cools_off_for_others() {
         let released = |by_newcomer, secs| Some(Released { by_newcomer, at: NOW.before(Duration::from_secs(secs)) });
         let decide = |proof, released| admit(proof, None, released, NOW, COOL_OFF);
-        assert_eq!(decide(ProofKind::Credential, released(false, 99)), Admission::CoolingOff);
-        assert_eq!(decide(ProofKind::Credential, released(false, 100)), Admission::Open);
-        assert_eq!(decide(ProofKind::Credential, released(true, 1)), Admission::Open);
+        assert_eq!(decide(ProofKind::SharedTarget, released(false, 99)), Admission::CoolingOff);
+        assert_eq!(decide(ProofKind::SharedTarget, released(false, 100)), Admission::Open);
+        assert_eq!(decide(ProofKind::SharedTarget, released(true, 1)), Admission::Open);
         assert_eq!(decide(ProofKind::Txt, released(false, 1)), Admission::Open);
+        assert_eq!(decide(ProofKind::Credential, released(false, 1)), Admission::Open);
         assert_eq!(decide(ProofKind::SharedTarget, None), Admission::Open);
     }
 }

@@ -110,12 +110,19 @@ words! {
         SharedTarget = "shared_target",
         /// The name points at a target that is this claim's alone.
         UniqueTarget = "unique_target",
-        /// We wrote its records with a credential of its zone.
+        /// The challenge stands in its zone, and we put it there with a credential that somebody gave us once.
         Credential = "credential",
         /// It was bought through us.
         Registrar = "registrar",
-        /// The challenge stands in its zone.
+        /// The challenge stands in its zone, put there by hand.
         Txt = "txt",
+    }
+}
+
+impl ProofKind {
+    /// Whether it shows that the zone's owner wants it now, and not only where an old record leads.
+    pub fn is_of_the_zone(self) -> bool {
+        matches!(self, Self::Credential | Self::Txt)
     }
 }
 

@@ -8,9 +8,9 @@ use crate::core::{Claim, ConnectionFilter, Environment, FacetQuery, Moment};
 const COLUMNS: &str = "id, account_id, application_id, environment, surface, hostname, kind, setup_type, provider, \
     batch_id, origin, keep_host, redirect, ownership, routing, preflight, dns_write, certificate, lifecycle, deadline, \
     deadline_at, reason_code, reason, error_code, proof, verified_at, pointing_at, live_at, drift_since, absent_streak, check_count, \
-    last_checked_at, next_check_at, next_attempt_at, generation, version, created_at, updated_at, archived_at";
+    last_checked_at, next_check_at, next_attempt_at, generation, version, created_at, updated_at, archived_at, write_since, written_at";
 /// As many as there are columns.
-const PLACES: usize = 39;
+const PLACES: usize = 41;
 
 /// Who holds a name, as the unique index says it: its gate is open, unless a preflight keeps it closed.
 pub(crate) const HELD: &str = "lifecycle = 'active' AND ownership = 'proven' AND deadline <> 'passed'";
@@ -69,6 +69,8 @@ fn bind_all(statement: Sql, claim: &Claim) -> Sql {
         .bind(claim.created_at)
         .bind(claim.updated_at)
         .bind(claim.archived_at)
+        .bind(claim.write_since)
+        .bind(claim.written_at)
 }
 
 pub(crate) async fn find(session: &mut Session, id: &str) -> Result<Option<Claim>, DbError> {
@@ -127,12 +129,17 @@ fn condition(facets: &FacetQuery) -> String {
     say(facets.lifecycle.map(|word| format!("lifecycle = '{word}'")));
     say(facets.stalled.map(|yes| format!("deadline {} 'passed'", is(yes))));
     say(facets.ownership.map(|word| format!("ownership = '{word}'")));
-    say(facets.writing.map(|yes| format!("dns_write {} 'writing'", is(yes))));
     say(facets.was_live.map(|yes| format!("live_at IS {}", if yes { "NOT NULL" } else { "NULL" })));
     say(facets.expired.map(|yes| format!("certificate {} 'expired'", is(yes))));
-    let routing = facets.routing.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(", ");
-    say((!routing.is_empty()).then(|| format!("routing IN ({routing})")));
+    say(one_of("routing", facets.routing.iter().map(|word| word.as_str())));
+    say(one_of("dns_write", facets.dns_write.iter().map(|word| word.as_str())));
     if all.is_empty() { "1 = 1".to_owned() } else { format!("({})", all.join(" AND ")) }
+}
+
+/// No words stand for any.
+fn one_of(column: &str, words: impl Iterator<Item = &'static str>) -> Option<String> {
+    let words: Vec<_> = words.map(|word| format!("'{word}'")).collect();
+    (!words.is_empty()).then(|| format!("{column} IN ({})", words.join(", ")))
 }
 
 fn is(yes: bool) -> &'static str {

@@ -67,6 +67,24 @@ pub(crate) async fn finish(
     .await
 }
 
+/// Another answer for a request that has that one.
+pub(crate) async fn amend(
+    tx: &mut Session,
+    account_id: &str,
+    key: &str,
+    before: &str,
+    after: &str,
+) -> Result<(), DbError> {
+    sql("UPDATE idempotency_records SET body = $4 WHERE account_id = $1 AND key = $2 AND body = $3")
+        .bind(account_id)
+        .bind(key)
+        .bind(before)
+        .bind(after)
+        .run(tx)
+        .await
+        .map(drop)
+}
+
 pub(crate) async fn abandon(tx: &mut Session, account_id: &str, key: &str) -> Result<(), DbError> {
     sql("DELETE FROM idempotency_records WHERE account_id = $1 AND key = $2 AND status IS NULL")
         .bind(account_id)

@@ -21,6 +21,32 @@ pub(crate) async fn upsert(
     .map(drop)
 }
 
+/// The same with a lease until then.
+pub(crate) async fn upsert_leased(tx: &mut Session, job: &Job, until: Moment) -> Result<(), DbError> {
+    sql("INSERT INTO jobs (key, kind, subject, run_at, attempt, lease_token) VALUES ($1, $2, $3, $4, 1, $5)
+         ON CONFLICT (key) DO UPDATE SET run_at = excluded.run_at, attempt = 1, lease_token = excluded.lease_token")
+    .bind(&job.key)
+    .bind(job.kind)
+    .bind(&job.subject)
+    .bind(until)
+    .bind(&job.lease_token)
+    .run(tx)
+    .await
+    .map(drop)
+}
+
+/// Lengthens a lease, if it is still there.
+pub(crate) async fn keep(tx: &mut Session, key: &str, token: &str, until: Moment) -> Result<bool, DbError> {
+    let kept = sql("UPDATE jobs SET run_at = $3 WHERE key = $1 AND lease_token = $2");
+    Ok(kept.bind(key).bind(token).bind(until).run(tx).await? > 0)
+}
+
+/// Whether a lease is still there.
+pub(crate) async fn holds(tx: &mut Session, key: &str, token: &str) -> Result<bool, DbError> {
+    let held = sql("SELECT run_at FROM jobs WHERE key = $1 AND lease_token = $2").bind(key).bind(token).for_update();
+    Ok(held.number(tx).await?.is_some())
+}
+
 /// Inserts it unless it is there.
 pub(crate) async fn ensure(
     tx: &mut Session,

@@ -26,7 +26,11 @@ impl Worker {
     }
 
     pub(crate) async fn take(&self, kind: JobKind, limit: i64) -> Vec<Job> {
-        match self.core.lease_jobs(kind, limit, self.limits.lease).await {
+        self.take_for(kind, limit, self.limits.lease).await
+    }
+
+    pub(crate) async fn take_for(&self, kind: JobKind, limit: i64, lease: Duration) -> Vec<Job> {
+        match self.core.lease_jobs(kind, limit, lease).await {
             Ok(jobs) => jobs,
             Err(error) => {
                 tracing::warn!(error = %telemetry::chain(&error), %kind, "no jobs could be taken");

@@ -6,7 +6,7 @@ use std::{
 };
 
 use names::Hostname;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{NameError, OwnerName, is_apex};
 
@@ -44,7 +44,7 @@ pub enum RecordValue {
 }
 
 /// The types that are ever desired.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum RecordKind {
     /// IPv4 address.

@@ -3,14 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use names::Hostname;
+use serde::{Deserialize, Serialize};
 
 use super::{
     adapter::Adapter,
     error::{Problem, ProviderError},
     facts::Facts,
     locks::ZoneLocks,
-    plan::{Plan, Request, back, plan},
-    record::{Stored, Zone},
+    plan::{Change, Plan, Request, back, plan},
+    record::{Record, Stored, Zone, same},
     steps,
 };
 use crate::{OwnerName, limits::MAX_CLIMB, registrable};
@@ -47,11 +48,29 @@ pub struct Applied {
     pub undo: Undo,
 }
 
-/// What stood at the names of a plan before it was carried out, for [`Provider::restore`].
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What stood at the names of a plan before it was carried out, for [`Provider::restore`]. It can be kept as JSON, so
+/// that a process that was killed is not the last one that could take the plan back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undo {
-    plan: Plan,
+    changes: Vec<Change>,
     before: Vec<Stored>,
+}
+
+impl Undo {
+    fn of(plan: &Plan, existing: &[Stored]) -> Self {
+        let before = existing.iter().filter(|record| plan.concerns(record)).cloned().collect();
+        Self { changes: plan.changes.clone(), before }
+    }
+
+    /// What the plan added.
+    pub fn adds(&self) -> impl Iterator<Item = &Record> {
+        self.changes.iter().flat_map(|change| &change.add)
+    }
+
+    /// Whether the plan announced that this record goes.
+    pub fn removes(&self, record: &Stored) -> bool {
+        self.changes.iter().flat_map(|change| &change.remove).any(|gone| same(gone, record))
+    }
 }
 
 /// A plan that was not.
@@ -116,6 +135,17 @@ impl Provider {
         Ok(plan(zone, request, &self.list(zone).await?))
     }
 
+    /// What would be done, and what takes it back: for a caller who writes both down before anything is written.
+    ///
+    /// # Errors
+    /// What the provider said.
+    pub async fn survey(&self, zone: &Zone, request: &Request) -> Result<(Plan, Undo), ProviderError> {
+        let existing = self.list(zone).await?;
+        let plan = plan(zone, request, &existing);
+        let undo = Undo::of(&plan, &existing);
+        Ok((plan, undo))
+    }
+
     /// Carries out what was shown. Runs again until the zone holds it, or a failure is final.
     ///
     /// # Errors
@@ -164,8 +194,7 @@ impl Provider {
         }
         let ran = steps::run(self.adapter.writes(), zone, &now.changes, &existing);
         if first.is_none() {
-            let before = existing.iter().filter(|record| now.concerns(record)).cloned().collect();
-            *first = Some(Undo { plan: now.clone(), before });
+            *first = Some(Undo::of(&now, &existing));
         }
         match now.changes.is_empty() {
             true => Ok(Round::Nothing),
@@ -185,7 +214,7 @@ impl Provider {
         let mut round = 0;
         loop {
             let existing = self.list(zone).await?;
-            let changes = back(&undo.plan, &undo.before, &existing);
+            let changes = back(&undo.changes, &undo.before, &existing);
             if changes.is_empty() {
                 return Ok(());
             }

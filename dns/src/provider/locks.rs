@@ -17,7 +17,7 @@ pub struct ZoneLocks(Arc<Mutex<HashMap<String, Weak<Turn<()>>>>>);
 
 impl ZoneLocks {
     /// Waits for the turn of the zone `id` at the provider `key`. Whoever waits may be cancelled; the turn goes on.
-    pub(crate) async fn take(&self, key: &str, id: &str) -> OwnedMutexGuard<()> {
+    pub async fn take(&self, key: &str, id: &str) -> OwnedMutexGuard<()> {
         let turn = self.turn(format!("{key}/{id}"));
         turn.lock_owned().await
     }

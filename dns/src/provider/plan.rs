@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     conflict::{Conflict, Obstacle},
-    record::{Record, Stored, Zone, routes, written_kind},
+    record::{Record, Stored, Zone, routes, same, written_kind},
 };
 use crate::check::{DesiredRecord, RecordKind};
 
@@ -40,7 +42,7 @@ pub struct Plan {
 }
 
 /// One record set's change.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// The set's name.
     pub name: String,
@@ -64,10 +66,6 @@ impl Plan {
     pub(crate) fn exceeds(&self, shown: &Self) -> bool {
         self.displaced().any(|record| !shown.displaced().any(|known| same(known, record)))
     }
-}
-
-fn same(one: &Stored, other: &Stored) -> bool {
-    one.name == other.name && one.kind == other.kind && one.data == other.data
 }
 
 fn is_ours(record: &Stored, written: &[Written]) -> bool {
@@ -167,17 +165,18 @@ fn own_routing(kind: &str) -> bool {
     ["ALIAS", "ANAME", "NETLIFY", "NETLIFYV6", "FRAME", "POLICY", "REDIRECT", "URL", "URL301", "WORKER"].contains(&kind)
 }
 
-/// What leads back from `now` to the sets of `before`, both restricted to the names of `plan`.
-pub(crate) fn back(plan: &Plan, before: &[Stored], now: &[Stored]) -> Vec<Change> {
+/// What leads back from `now` to the sets of `before`, both restricted to the names of `done`.
+pub(crate) fn back(done: &[Change], before: &[Stored], now: &[Stored]) -> Vec<Change> {
+    let adds = |record: &Stored| done.iter().flat_map(|change| &change.add).any(|added| record.is(added));
     let mut changes = Vec::new();
-    for change in &plan.changes {
+    for change in done {
         let of_set = |record: &&Stored| record.name == change.name && record.kind == change.kind.as_str();
         let were: Vec<_> = before.iter().filter(of_set).collect();
         let (keep, remove): (Vec<_>, Vec<_>) = now
             .iter()
             .filter(of_set)
             .cloned()
-            .partition(|record| were.iter().any(|old| same(old, record)) || !plan.adds(record));
+            .partition(|record| were.iter().any(|old| same(old, record)) || !adds(record));
         let missing = were.iter().filter(|old| !keep.iter().any(|kept| same(kept, old)));
         let add: Vec<_> = missing.filter_map(|old| Record::again(old)).collect();
         if !add.is_empty() || !remove.is_empty() {
@@ -188,10 +187,6 @@ pub(crate) fn back(plan: &Plan, before: &[Stored], now: &[Stored]) -> Vec<Change
 }
 
 impl Plan {
-    fn adds(&self, record: &Stored) -> bool {
-        self.changes.iter().flat_map(|change| &change.add).any(|added| record.is(added))
-    }
-
     /// Whether the record is at one of the plan's names.
     pub(crate) fn concerns(&self, record: &Stored) -> bool {
         self.changes.iter().any(|change| change.name == record.name)

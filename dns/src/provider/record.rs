@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, net::IpAddr};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::facts::Facts;
@@ -21,7 +22,7 @@ pub struct Zone {
 }
 
 /// A record to be written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// Its full name, in lower case and without the final dot.
     pub name: String,
@@ -36,7 +37,7 @@ pub struct Record {
 }
 
 /// A record that is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stored {
     /// Its full name, in lower case and without the final dot.
     pub name: String,
@@ -139,6 +140,11 @@ impl Stored {
     pub(crate) fn is(&self, record: &Record) -> bool {
         self.name == record.name && self.kind == record.kind.as_str() && self.data == record.data
     }
+}
+
+/// Whether both are the same record, whatever the provider keeps beside it.
+pub(crate) fn same(one: &Stored, other: &Stored) -> bool {
+    one.name == other.name && one.kind == other.kind && one.data == other.data
 }
 
 /// A name in lower case and without the final dot.

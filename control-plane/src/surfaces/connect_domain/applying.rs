@@ -4,19 +4,15 @@
 //! plan that announced them; a zone that changed meanwhile has another mark. Records for mail are never written.
 
 use axum::{Json, extract::State};
-use dns::{
-    OwnerName,
-    check::{DesiredRecord, RecordKind, RecordValue},
-    provider::{
-        Change, Conflict, Pace, Plan, Problem as ProviderProblem, Provider, ProviderError, Request, Stored, Zone,
-        connect,
-    },
-};
+use dns::provider::{Change, Conflict, ProviderError, Stored};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{ApiError, AppState, auth::Key, body::Body, connections::standing, error::Problem, parts::Path};
-use crate::core::{Connection, CoreError, Record, sha256};
+use crate::{
+    core::CoreError,
+    writer::{Outcome, Report, mark},
+};
 
 /// Characters of a mark, as the document says; ours have half of it.
 const MAX_MARK: usize = 64;
@@ -98,46 +94,39 @@ pub(crate) async fn apply(
     if body.value.confirm.as_ref().is_some_and(|mark| mark.chars().count() > MAX_MARK) {
         return Err(ApiError::invalid("/confirm", format!("at most {MAX_MARK} characters")));
     }
-    let connection = standing(&state, &caller, &id).await?;
-    let request = Request { desired: web_records(&connection), written: Vec::new() };
-    let found = match provider_of(&state, &connection).await? {
-        Ok(found) => found,
-        Err(error) => return Ok(Json(AppliedRecords::default().failed(error))),
-    };
-    Ok(Json(run(&found, &request, &body.value).await))
+    let ApplyRecords { dry_run, confirm } = body.value;
+    if dry_run {
+        standing(&state, &caller, &id).await?;
+        return answer(state.writer.preview(&id).await?);
+    }
+    let limits = *state.writer.limits();
+    let job = state.core.begin_apply(&caller, &id, confirm.as_deref(), limits.lease).await?;
+    answer(state.writer.run_and_wait(job, limits.apply_wait).await?)
 }
 
-/// A provider with the zone that holds the name.
-struct Found {
-    provider: Provider,
-    zone: Zone,
-}
-
-async fn run(found: &Found, request: &Request, wish: &ApplyRecords) -> AppliedRecords {
-    let Found { provider, zone } = found;
+fn answer(report: Report) -> Result<Json<AppliedRecords>, ApiError> {
+    let Report { provider, zone, plan, outcome } = report;
+    let plan = plan.unwrap_or_default();
     let answer = AppliedRecords {
-        provider: Some(provider.facts().key),
-        zone: Some(zone.name.clone()),
-        ..AppliedRecords::default()
-    };
-    let plan = match provider.preview(zone, request).await {
-        Ok(plan) => plan,
-        Err(error) => return answer.failed(error),
-    };
-    let mark = mark(&plan);
-    let answer = AppliedRecords {
+        provider,
+        zone,
         changes: plan.changes.iter().map(Into::into).collect(),
         conflicts: plan.conflicts.iter().map(Conflict::explain).collect(),
-        confirm: mark.clone(),
-        ..answer
+        confirm: mark(&plan),
+        ..AppliedRecords::default()
     };
-    if !plan.conflicts.is_empty() || wish.dry_run || mark != wish.confirm {
-        return AppliedRecords { applied: plan.changes.is_empty() && plan.conflicts.is_empty(), ..answer };
-    }
-    match provider.apply(zone, &plan).await {
-        Ok(_) => AppliedRecords { applied: true, confirm: None, ..answer },
-        Err(failed) => answer.failed(failed.error),
-    }
+    Ok(Json(match outcome {
+        Outcome::Written => AppliedRecords { applied: true, confirm: None, ..answer },
+        // Nothing would be done: everything is there.
+        Outcome::Shown => AppliedRecords { applied: plan.changes.is_empty(), ..answer },
+        Outcome::Unconfirmed | Outcome::Conflicts => answer,
+        Outcome::Failed(error) => answer.failed(error),
+        Outcome::NoZone => {
+            let what = "credential of this application for the name's DNS provider";
+            return Err(CoreError::NotFound { what }.into());
+        }
+        Outcome::Busy | Outcome::UnderWay => answer.goes_on(),
+    }))
 }
 
 impl AppliedRecords {
@@ -145,50 +134,9 @@ impl AppliedRecords {
         let (code, message) = (Some(error.problem.code()), Some(error.advice()));
         Self { applied: false, code, message, said: error.said, ..self }
     }
-}
 
-/// Stands for exactly these records that are not ours; `None` when there are none.
-fn mark(plan: &Plan) -> Option<String> {
-    let mut all: Vec<_> = plan.displaced().map(|old| format!("{} {} {}\n", old.name, old.kind, old.data)).collect();
-    all.sort();
-    let hash = (!all.is_empty()).then(|| sha256(&all.concat()))?;
-    Some(hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// The records that lead visitors, and texts; mail is no business of ours.
-fn web_records(connection: &Connection) -> Vec<DesiredRecord> {
-    connection.records.iter().filter_map(web_record).collect()
-}
-
-fn web_record(record: &Record) -> Option<DesiredRecord> {
-    let kind = [RecordKind::A, RecordKind::Aaaa, RecordKind::Cname, RecordKind::Txt];
-    let kind = kind.into_iter().find(|kind| kind.as_str() == record.record_type)?;
-    let value = RecordValue::parse(kind, &record.value).ok()?;
-    Some(DesiredRecord { host: record.host.parse().ok()?, value, ttl: record.ttl.try_into().unwrap_or(300) })
-}
-
-/// The first of the application's credentials whose account has a zone for the name.
-async fn provider_of(state: &AppState, connection: &Connection) -> Result<Result<Found, ProviderError>, ApiError> {
-    let mut last = None;
-    for credential in state.core.usable_credentials(&connection.claim.application_id).await? {
-        let token = state.core.open_credential(&credential)?;
-        let found = async {
-            let adapter = connect(&state.providers, &credential.provider, &token, credential.zone_id.as_deref())?;
-            let provider = Provider::new(adapter, state.zone_locks.clone(), Pace::default());
-            let zone = provider.find_zone(&OwnerName::from(&connection.claim.hostname)).await?;
-            Ok(Found { provider, zone })
-        };
-        match found.await {
-            Ok(found) => return Ok(Ok(found)),
-            // Another customer's credential says nothing of this name; a broken one of this customer's does.
-            Err(error) if last.as_ref().is_none_or(says_little) => last = Some(error),
-            Err(_) => {}
-        }
+    fn goes_on(self) -> Self {
+        let message = "Other changes of this zone are under way. Yours follows by itself.".to_owned();
+        Self { applied: false, code: Some("under_way"), message: Some(message), ..self }
     }
-    let missing = CoreError::NotFound { what: "credential of this application for the name's DNS provider" };
-    last.map(Err).ok_or_else(|| missing.into())
-}
-
-fn says_little(error: &ProviderError) -> bool {
-    error.problem == ProviderProblem::ZoneNotFound
 }

@@ -26,9 +26,10 @@ use super::{
 use crate::{
     checks::Look,
     core::{
-        Caller, ChallengeForm, Connection, ConnectionFilter, ConnectionPatch, CoreError, DesiredRecord, Lifecycle,
+        Caller, ChallengeForm, Connection, ConnectionFilter, ConnectionPatch, CoreError, DesiredRecord, Job, Lifecycle,
         Looker, NewConnection, Ownership, Reason, ReasonCode, Scope, SetupType,
     },
+    db::Session,
 };
 
 /// How this API writes the challenge.
@@ -41,7 +42,9 @@ pub(crate) struct CreateConnection {
     application_id: String,
     #[schema(example = "app.customer.com")]
     hostname: String,
-    /// `manual`; `automatic` needs a stored DNS credential.
+    /// `automatic` needs a stored DNS credential: the records are written, and the answer waits for that for some
+    /// seconds. When missing, automatic if the application has a credential. A connection for whose name there is none
+    /// becomes `manual`.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     setup_type: Option<SetupType>,
@@ -80,13 +83,6 @@ pub(crate) async fn create(
         Start::Answer(answer) => return Ok(answer),
     };
     let wish = body.value;
-    if wish.setup_type == Some(SetupType::Automatic) {
-        let error = CoreError::Invalid {
-            pointer: "/setup_type".to_owned(),
-            detail: "the application has no DNS credential for this name".to_owned(),
-        };
-        return Err(once.fail(error).await);
-    }
     let new = NewConnection {
         application_id: wish.application_id,
         hostname: wish.hostname,
@@ -96,18 +92,46 @@ pub(crate) async fn create(
         keep_host: wish.keep_host,
         takeover: wish.takeover,
         challenge: CHALLENGE,
+        setup_type: wish.setup_type,
     };
     let mut tx = once.begin().await?;
-    match state.core.create_connection(&mut tx, &caller, new).await {
-        Ok(made) => {
+    match make(&state, &mut tx, &caller, new).await {
+        Ok((made, None)) => {
             let view = ConnectionView::from(made);
             once.finish(tx, StatusCode::CREATED, &view, &view).await
+        }
+        Ok((made, Some(job))) => {
+            let begun = ConnectionView::from(made);
+            let kept = once.commit(tx, StatusCode::CREATED, &begun).await?;
+            let view = written(&state, &caller, job).await.unwrap_or(begun);
+            Ok(kept.finish(&view).await)
         }
         Err(error) => {
             drop(tx);
             Err(once.fail(error).await)
         }
     }
+}
+
+async fn make(
+    state: &AppState,
+    tx: &mut Session,
+    caller: &Caller,
+    new: NewConnection,
+) -> Result<(Connection, Option<Job>), CoreError> {
+    let made = state.core.create_connection(tx, caller, new).await?;
+    let job = state.core.take_first_write(tx, &made, state.writer.limits().lease).await?;
+    Ok((made, job))
+}
+
+/// The connection after its records were written, or after as long as a client is made to wait for that. `None` when the
+/// database does not say: the connection was made in any case.
+async fn written(state: &AppState, caller: &Caller, job: Job) -> Option<ConnectionView> {
+    let id = job.subject.clone();
+    if let Err(error) = state.writer.run_and_wait(job, state.writer.limits().create_wait).await {
+        tracing::warn!(error = %telemetry::chain(&error), "a first write did not end and will be tried again");
+    }
+    state.core.connection(caller, &id).await.ok().map(Into::into)
 }
 
 /// Which connections.

@@ -8,7 +8,7 @@ use axum::{
 };
 use dns::{
     OwnerName,
-    provider::{Pace, Problem as ProviderProblem, Provider, ProviderError, Secret, connect},
+    provider::{Problem as ProviderProblem, ProviderError, Secret},
 };
 use names::Hostname;
 use serde::{Deserialize, Serialize};
@@ -88,7 +88,7 @@ pub(crate) async fn create(
     };
     let CreateCredential { provider, token, zone_id } = body.value;
     let token = Secret::new(&token);
-    if let Err(error) = connect(&state.providers, &provider, &token, zone_id.as_deref()) {
+    if let Err(error) = state.writer.provider(&provider, &token, zone_id.as_deref()) {
         return Err(once.fail(refused(&error)).await);
     }
     let mut tx = once.begin().await?;
@@ -207,8 +207,7 @@ async fn try_it(
 ) -> Result<Result<(String, usize), ProviderError>, ApiError> {
     let token = state.core.open_credential(credential)?;
     let tried = async {
-        let adapter = connect(&state.providers, &credential.provider, &token, credential.zone_id.as_deref())?;
-        let provider = Provider::new(adapter, state.zone_locks.clone(), Pace::default());
+        let provider = state.writer.provider(&credential.provider, &token, credential.zone_id.as_deref())?;
         let zone = provider.find_zone(&OwnerName::from(hostname)).await?;
         let records = provider.list(&zone).await?;
         Ok((zone.name, records.len()))

@@ -72,18 +72,35 @@ impl Once {
         }
     }
 
+    /// Ends the request's transaction before its answer is known: a repetition is shown `begun` until then.
+    pub(crate) async fn commit(
+        self,
+        tx: Session,
+        status: StatusCode,
+        begun: &impl Serialize,
+    ) -> Result<Begin, ApiError> {
+        let (core, account_id, key) = (self.core.clone(), self.account_id.clone(), self.key.clone());
+        let begun = Replay { status: status.as_u16(), body: erased::Serialize::to_json(begun) };
+        self.keep(tx, &begun).await?;
+        Ok(Begin { core, account_id, key, begun })
+    }
+
     /// Ends the request's transaction with its answer. `kept` is what a repetition is shown: without secrets.
     pub(crate) async fn finish(
-        mut self,
-        mut tx: Session,
+        self,
+        tx: Session,
         status: StatusCode,
         shown: &impl Serialize,
         kept: &impl Serialize,
     ) -> Result<Response, ApiError> {
         let replay = |body: &dyn erased::Serialize| Replay { status: status.as_u16(), body: body.to_json() };
+        self.keep(tx, &replay(&kept)).await?;
+        Ok(answer(replay(&shown), false))
+    }
+
+    async fn keep(mut self, mut tx: Session, kept: &Replay) -> Result<(), ApiError> {
         if let Some(key) = &self.key {
-            let kept = replay(&kept);
-            let finished = self.core.finish_idempotent(&mut tx, &self.account_id, key, &kept).await;
+            let finished = self.core.finish_idempotent(&mut tx, &self.account_id, key, kept).await;
             if let Err(error) = finished {
                 // Another request has the key by now.
                 self.key = None;
@@ -94,7 +111,7 @@ impl Once {
             return Err(self.fail(error.into()).await);
         }
         self.key = None;
-        Ok(answer(replay(&shown), false))
+        Ok(())
     }
 
     /// Frees the key of a request that was not done.
@@ -117,6 +134,28 @@ impl Drop for Once {
         if let Some(key) = self.key.take() {
             self.core.orphan_idempotent(&self.account_id, &key);
         }
+    }
+}
+
+/// A request that is done, and whose answer is not known yet.
+pub(crate) struct Begin {
+    core: Core,
+    account_id: String,
+    key: Option<String>,
+    begun: Replay,
+}
+
+impl Begin {
+    /// The answer, which a repetition is shown from now on.
+    pub(crate) async fn finish(self, shown: &impl Serialize) -> Response {
+        let Self { core, account_id, key, begun } = self;
+        let shown = Replay { body: erased::Serialize::to_json(shown), ..begun.clone() };
+        if let Some(key) = key
+            && let Err(error) = core.amend_idempotent(&account_id, &key, &begun, &shown).await
+        {
+            tracing::warn!(error = %telemetry::chain(&error), "a repetition will be shown an earlier answer");
+        }
+        answer(shown, false)
     }
 }
 

@@ -18,15 +18,33 @@ pub(crate) const WORDS: [&str; 12] = [
     "archived",
 ];
 
+/// Not ours to write, or not any more.
+const BY_HAND: &[DnsWrite] = &[DnsWrite::None, DnsWrite::Failed];
+/// Written by us.
+const WRITTEN: &[DnsWrite] = &[DnsWrite::Done];
+/// We are not writing.
+const SETTLED: &[DnsWrite] = &[DnsWrite::None, DnsWrite::Done, DnsWrite::Failed];
+/// Not looked at, or without an address.
+const NOWHERE: &[Routing] = &[Routing::Unknown, Routing::NotResolving];
+
 /// The word of a claim.
 pub fn state_word(claim: &Claim) -> &'static str {
     match (claim.lifecycle, claim.deadline, claim.ownership) {
         (Lifecycle::Archived, ..) => "archived",
         (Lifecycle::Failed, ..) => "failed",
         (_, Deadline::Passed, _) => "stalled",
-        (_, _, Ownership::Unproven) => "pending_ownership",
-        (_, _, Ownership::Seen) => "verifying",
+        (_, _, Ownership::Unproven) => of_unproven(claim, "pending_ownership"),
+        (_, _, Ownership::Seen) => of_unproven(claim, "verifying"),
         (_, _, Ownership::Proven) => of_proven(claim),
+    }
+}
+
+/// Nobody waits for an owner while we write. The gate does: it opens when what we wrote is seen.
+fn of_unproven(claim: &Claim, by_hand: &'static str) -> &'static str {
+    match claim.dns_write {
+        DnsWrite::Writing => "dns_writing",
+        DnsWrite::Done => "propagating",
+        DnsWrite::Failed | DnsWrite::None => by_hand,
     }
 }
 
@@ -39,6 +57,7 @@ fn of_proven(claim: &Claim) -> &'static str {
         Routing::Pointing if !has_ended => "live",
         _ if was_live => "drifted",
         Routing::Wrong => "propagating",
+        _ if claim.dns_write == DnsWrite::Done => "propagating",
         Routing::NotResolving | Routing::Pointing | Routing::Unknown => "verified",
     }
 }
@@ -47,19 +66,24 @@ fn of_proven(claim: &Claim) -> &'static str {
 pub(crate) fn facets_of(word: &str) -> Option<Vec<FacetQuery>> {
     let any = FacetQuery::default;
     let active = || FacetQuery { lifecycle: Some(Lifecycle::Active), stalled: Some(false), ..any() };
-    let proven = || FacetQuery { ownership: Some(Ownership::Proven), writing: Some(false), ..active() };
+    let by_hand = |ownership| FacetQuery { ownership: Some(ownership), dns_write: BY_HAND, ..active() };
+    let proven = || FacetQuery { ownership: Some(Ownership::Proven), dns_write: SETTLED, ..active() };
+    let new = |routing, dns_write| FacetQuery { routing, was_live: Some(false), dns_write, ..proven() };
     Some(match word {
         "archived" => vec![FacetQuery { lifecycle: Some(Lifecycle::Archived), ..any() }],
         "failed" => vec![FacetQuery { lifecycle: Some(Lifecycle::Failed), ..any() }],
         "stalled" => vec![FacetQuery { stalled: Some(true), lifecycle: Some(Lifecycle::Active), ..any() }],
-        "pending_ownership" => vec![FacetQuery { ownership: Some(Ownership::Unproven), ..active() }],
-        "verifying" => vec![FacetQuery { ownership: Some(Ownership::Seen), ..active() }],
-        "dns_writing" => vec![FacetQuery { writing: Some(true), ..proven() }],
-        "verified" => {
-            vec![FacetQuery { routing: &[Routing::Unknown, Routing::NotResolving], was_live: Some(false), ..proven() }]
+        "pending_ownership" => vec![by_hand(Ownership::Unproven)],
+        "verifying" => vec![by_hand(Ownership::Seen)],
+        "dns_writing" => vec![FacetQuery { dns_write: &[DnsWrite::Writing], ..active() }],
+        "verified" => vec![new(NOWHERE, BY_HAND)],
+        "propagating" => {
+            let unproven = [Ownership::Unproven, Ownership::Seen];
+            let mut all = vec![new(&[Routing::Wrong], SETTLED), new(NOWHERE, WRITTEN)];
+            all.extend(unproven.map(|ownership| FacetQuery { dns_write: WRITTEN, ..by_hand(ownership) }));
+            all
         }
-        "propagating" => vec![FacetQuery { routing: &[Routing::Wrong], was_live: Some(false), ..proven() }],
-        "issuing_cert" => vec![FacetQuery { routing: &[Routing::Pointing], was_live: Some(false), ..proven() }],
+        "issuing_cert" => vec![new(&[Routing::Pointing], SETTLED)],
         "live" => {
             vec![FacetQuery { routing: &[Routing::Pointing], was_live: Some(true), expired: Some(false), ..proven() }]
         }

@@ -38,6 +38,7 @@ mod loopback;
 mod origin;
 mod pebble;
 mod postgres;
+pub mod provider;
 mod receiver;
 mod server;
 mod shell;

@@ -1,8 +1,7 @@
 //! One suite for every adapter, against a server that behaves like its provider.
 //!
-//! [`zone`] is the zone that all of them keep: it refuses what real ones refuse. A shim in [`shims`] puts a provider's
-//! wire shape around it; [`server`] adds what goes wrong on the way. Each case is a sentence in [`cases`]; all adapters
-//! run all of them, and the table of who passed which is written for `make test` to print.
+//! The servers are `test_support`'s ([`server`], [`shims`]). Each case is a sentence in [`cases`]; all adapters run all of
+//! them, and the table of who passed which is written for `make test` to print.
 
 #![expect(
     clippy::indexing_slicing,
@@ -13,11 +12,9 @@
 mod bench;
 mod bind;
 mod cases;
-mod server;
-mod shim;
-mod shims;
 mod table;
-mod zone;
+
+use test_support::provider::{server, shim, shims};
 
 /// A test for each adapter: a process of its own under nextest.
 macro_rules! adapters {

@@ -4,25 +4,25 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::{
+use crate::provider::{
     shim::{No, Req, Resp, Shim, paged, usual, zonefile_decode, zonefile_encode},
     zone::{FakeZone, Rules},
 };
 
 struct Gandi;
 
-pub(crate) fn shim() -> Arc<dyn Shim> {
+pub fn shim() -> Arc<dyn Shim> {
     Arc::new(Gandi)
 }
 
-pub(crate) fn relative(zone: &FakeZone, name: &str, apex: &str) -> String {
+pub fn relative(zone: &FakeZone, name: &str, apex: &str) -> String {
     match name.strip_suffix(&zone.name).unwrap() {
         "" => apex.to_owned(),
         rest => rest.trim_end_matches('.').to_owned(),
     }
 }
 
-pub(crate) fn absolute(zone: &FakeZone, host: &str) -> String {
+pub fn absolute(zone: &FakeZone, host: &str) -> String {
     if host == "@" || host.is_empty() { zone.name.clone() } else { format!("{host}.{}", zone.name) }
 }
 

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use quick_xml::{de, escape::escape};
 use serde::Deserialize;
 
-use crate::{
+use crate::provider::{
     shim::{No, Req, Resp, Shim, ZONE_ID, usual, zonefile_decode, zonefile_encode},
     zone::{FakeZone, Rules},
 };
 
 struct Route53;
 
-pub(crate) fn shim() -> Arc<dyn Shim> {
+pub fn shim() -> Arc<dyn Shim> {
     Arc::new(Route53)
 }
 

@@ -2,71 +2,71 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
+use crate::Bind;
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
-use test_support::Bind;
 
-use crate::zone::{FakeZone, Refusal, Rules};
+use crate::provider::zone::{FakeZone, Refusal, Rules};
 
 /// The zone of every test.
-pub(crate) const ZONE: &str = "customer.test";
+pub const ZONE: &str = "customer.test";
 /// Its handle where zones have ids.
-pub(crate) const ZONE_ID: &str = "Z0123456789";
+pub const ZONE_ID: &str = "Z0123456789";
 
 /// A request as it came.
 #[derive(Debug, Clone)]
-pub(crate) struct Req {
-    pub(crate) method: Method,
+pub struct Req {
+    pub method: Method,
     /// Decoded segments.
-    pub(crate) path: Vec<String>,
-    pub(crate) query: BTreeMap<String, String>,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: String,
+    pub path: Vec<String>,
+    pub query: BTreeMap<String, String>,
+    pub headers: HeaderMap,
+    pub body: String,
     /// Everything of it, for a server that repeats what it was sent.
-    pub(crate) raw: String,
+    pub raw: String,
 }
 
 impl Req {
-    pub(crate) fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or(Value::Null)
     }
 
-    pub(crate) fn header(&self, name: &str) -> &str {
+    pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    pub(crate) fn number(&self, name: &str, default: usize) -> usize {
+    pub fn number(&self, name: &str, default: usize) -> usize {
         self.query.get(name).and_then(|value| value.parse().ok()).unwrap_or(default)
     }
 
     /// The decoded form of the body.
-    pub(crate) fn form(&self) -> BTreeMap<String, String> {
+    pub fn form(&self) -> BTreeMap<String, String> {
         url::form_urlencoded::parse(self.body.as_bytes()).into_owned().collect()
     }
 
-    pub(crate) fn parts(&self) -> (&str, Vec<&str>) {
+    pub fn parts(&self) -> (&str, Vec<&str>) {
         (self.method.as_str(), self.path.iter().map(String::as_str).collect())
     }
 }
 
 /// An answer.
 #[derive(Debug, Clone)]
-pub(crate) struct Resp {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: Vec<(&'static str, String)>,
-    pub(crate) body: String,
+pub struct Resp {
+    pub status: StatusCode,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: String,
 }
 
 impl Resp {
-    pub(crate) fn new(status: u16, body: impl Into<String>) -> Self {
+    pub fn new(status: u16, body: impl Into<String>) -> Self {
         Self { status: StatusCode::from_u16(status).unwrap(), headers: Vec::new(), body: body.into() }
     }
 
-    pub(crate) fn json(status: u16, body: &Value) -> Self {
+    pub fn json(status: u16, body: &Value) -> Self {
         Self::new(status, body.to_string()).with("content-type", "application/json")
     }
 
-    pub(crate) fn with(mut self, name: &'static str, value: impl ToString) -> Self {
+    pub fn with(mut self, name: &'static str, value: impl ToString) -> Self {
         self.headers.push((name, value.to_string()));
         self
     }
@@ -74,7 +74,7 @@ impl Resp {
 
 /// What a provider says when it does not do what was asked.
 #[derive(Debug, Clone)]
-pub(crate) enum No {
+pub enum No {
     /// The credential is unknown.
     Auth,
     /// A change that cannot stand beside what is there.
@@ -100,7 +100,7 @@ impl From<Refusal> for No {
 }
 
 /// A provider's interface.
-pub(crate) trait Shim: Send + Sync + 'static {
+pub trait Shim: Send + Sync + 'static {
     /// The key of its adapter.
     fn key(&self) -> &'static str;
 
@@ -186,7 +186,7 @@ pub(crate) trait Shim: Send + Sync + 'static {
 }
 
 /// The status and sentence that most providers use.
-pub(crate) fn usual(no: &No) -> (u16, String) {
+pub fn usual(no: &No) -> (u16, String) {
     match no {
         No::Auth => (401, "the token is not known".into()),
         No::Conflict => (409, "conflicts with an existing record".into()),
@@ -198,12 +198,12 @@ pub(crate) fn usual(no: &No) -> (u16, String) {
 }
 
 /// A page of a list, from `page` and `per_page` as most interfaces have them.
-pub(crate) fn paged<T: Clone>(all: &[T], page: usize, per_page: usize) -> (Vec<T>, usize) {
+pub fn paged<T: Clone>(all: &[T], page: usize, per_page: usize) -> (Vec<T>, usize) {
     let pages = all.len().div_ceil(per_page).max(1);
     (all.iter().skip((page - 1) * per_page).take(per_page).cloned().collect(), pages)
 }
 /// A zone-file value of a person's.
-pub(crate) fn zonefile_encode(kind: &str, value: &str) -> String {
+pub fn zonefile_encode(kind: &str, value: &str) -> String {
     match kind {
         "TXT" => format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")),
         "CNAME" => format!("{value}."),
@@ -212,7 +212,7 @@ pub(crate) fn zonefile_encode(kind: &str, value: &str) -> String {
 }
 
 /// What a zone-file value says, read without the code under test.
-pub(crate) fn zonefile_decode(kind: &str, data: &str) -> String {
+pub fn zonefile_decode(kind: &str, data: &str) -> String {
     if kind == "TXT" {
         let (mut out, mut inside, mut chars) = (String::new(), false, data.chars());
         while let Some(c) = chars.next() {

@@ -4,20 +4,20 @@ use serde_json::{Value, json};
 
 /// One record. Its data is what the provider was sent, byte for byte.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Entry {
-    pub(crate) id: u64,
+pub struct Entry {
+    pub id: u64,
     /// The full name without the final dot.
-    pub(crate) name: String,
-    pub(crate) kind: String,
-    pub(crate) ttl: u32,
-    pub(crate) data: String,
+    pub name: String,
+    pub kind: String,
+    pub ttl: u32,
+    pub data: String,
     /// What the provider keeps beside that.
-    pub(crate) extra: Value,
+    pub extra: Value,
 }
 
 /// Why a change is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub enum Refusal {
     /// A CNAME beside something, or the same record twice.
     Conflict,
     /// A time to live below the floor, a name outside.
@@ -28,30 +28,30 @@ pub(crate) enum Refusal {
 
 /// What the provider insists on.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Rules {
-    pub(crate) min_ttl: u32,
-    pub(crate) flattens_apex: bool,
+pub struct Rules {
+    pub min_ttl: u32,
+    pub flattens_apex: bool,
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct FakeZone {
-    pub(crate) name: String,
-    pub(crate) rules: Rules,
-    pub(crate) entries: Vec<Entry>,
+pub struct FakeZone {
+    pub name: String,
+    pub rules: Rules,
+    pub entries: Vec<Entry>,
     next: u64,
     /// A name whose visitors must always be led somewhere.
-    pub(crate) watched: Option<String>,
+    pub watched: Option<String>,
     /// How often it led nowhere.
-    pub(crate) gaps: usize,
+    pub gaps: usize,
 }
 
 impl FakeZone {
-    pub(crate) fn new(name: &str, rules: Rules) -> Self {
+    pub fn new(name: &str, rules: Rules) -> Self {
         Self { name: name.to_owned(), rules, entries: Vec::new(), next: 1001, watched: None, gaps: 0 }
     }
 
     /// Puts a record there without asking.
-    pub(crate) fn seed(&mut self, name: &str, kind: &str, data: &str, extra: Value) -> u64 {
+    pub fn seed(&mut self, name: &str, kind: &str, data: &str, extra: Value) -> u64 {
         let ttl = self.rules.min_ttl.max(3600);
         self.push(Entry { id: 0, name: name.into(), kind: kind.into(), ttl, data: data.into(), extra })
     }
@@ -63,16 +63,16 @@ impl FakeZone {
         self.next - 1
     }
 
-    pub(crate) fn find(&self, id: &str) -> Option<&Entry> {
+    pub fn find(&self, id: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.id.to_string() == id)
     }
 
-    pub(crate) fn create(&mut self, entry: Entry) -> Result<u64, Refusal> {
+    pub fn create(&mut self, entry: Entry) -> Result<u64, Refusal> {
         self.check(&entry, None)?;
         Ok(self.push(entry))
     }
 
-    pub(crate) fn edit(&mut self, id: &str, mut entry: Entry) -> Result<u64, Refusal> {
+    pub fn edit(&mut self, id: &str, mut entry: Entry) -> Result<u64, Refusal> {
         let old = self.find(id).ok_or(Refusal::Missing)?.id;
         self.check(&entry, Some(old))?;
         entry.id = old;
@@ -81,7 +81,7 @@ impl FakeZone {
         Ok(old)
     }
 
-    pub(crate) fn remove(&mut self, id: &str) -> Result<(), Refusal> {
+    pub fn remove(&mut self, id: &str) -> Result<(), Refusal> {
         let id = self.find(id).ok_or(Refusal::Missing)?.id;
         self.entries.retain(|entry| entry.id != id);
         self.look();
@@ -89,7 +89,7 @@ impl FakeZone {
     }
 
     /// Replaces a set; without values it is removed.
-    pub(crate) fn put_set(&mut self, name: &str, kind: &str, ttl: u32, values: &[String]) -> Result<(), Refusal> {
+    pub fn put_set(&mut self, name: &str, kind: &str, ttl: u32, values: &[String]) -> Result<(), Refusal> {
         let before = self.clone();
         self.entries.retain(|entry| entry.name != name || entry.kind != kind);
         for data in values {
@@ -104,7 +104,7 @@ impl FakeZone {
     }
 
     /// Changes that happen at once: all of them or, when one is refused, none.
-    pub(crate) fn at_once<E>(&mut self, change: impl FnOnce(&mut Self) -> Result<(), E>) -> Result<(), E> {
+    pub fn at_once<E>(&mut self, change: impl FnOnce(&mut Self) -> Result<(), E>) -> Result<(), E> {
         let before = self.clone();
         self.watched = None;
         let changed = change(self);
@@ -126,12 +126,12 @@ impl FakeZone {
     }
 
     /// The values of a set, as they are kept.
-    pub(crate) fn set(&self, name: &str, kind: &str) -> Vec<&Entry> {
+    pub fn set(&self, name: &str, kind: &str) -> Vec<&Entry> {
         self.entries.iter().filter(|entry| entry.name == name && entry.kind == kind).collect()
     }
 
     /// Sets in the order of their first records.
-    pub(crate) fn sets(&self) -> Vec<(String, String)> {
+    pub fn sets(&self) -> Vec<(String, String)> {
         let mut keys: Vec<_> = self.entries.iter().map(|entry| (entry.name.clone(), entry.kind.clone())).collect();
         keys.sort();
         keys.dedup();

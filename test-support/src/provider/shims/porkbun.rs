@@ -9,7 +9,7 @@ use super::{
     gandi::absolute,
     plain::{entry, text},
 };
-use crate::{
+use crate::provider::{
     shim::{No, Req, Resp, Shim, usual},
     zone::{Entry, FakeZone, Rules},
 };
@@ -19,7 +19,7 @@ struct Porkbun;
 const KEY: &str = "pk1_canary0123456789abcdef";
 const SECRET: &str = "sk1_canary9876543210fedcba";
 
-pub(crate) fn shim() -> Arc<dyn Shim> {
+pub fn shim() -> Arc<dyn Shim> {
     Arc::new(Porkbun)
 }
 

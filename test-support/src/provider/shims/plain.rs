@@ -2,46 +2,46 @@
 
 use serde_json::{Value, json};
 
-use crate::{
+use crate::provider::{
     shim::{No, Req, Resp, Shim, usual, zonefile_decode, zonefile_encode},
     zone::{Entry, FakeZone, Rules},
 };
 
 /// How such an interface looks.
-pub(crate) struct Plain {
-    pub(crate) key: &'static str,
-    pub(crate) credential: &'static str,
+pub(super) struct Plain {
+    pub(super) key: &'static str,
+    pub(super) credential: &'static str,
     /// Parts of the credential that may never show.
-    pub(crate) secrets: &'static [&'static str],
-    pub(crate) malformed: Option<&'static str>,
+    pub(super) secrets: &'static [&'static str],
+    pub(super) malformed: Option<&'static str>,
     /// Header and value of an authorized request.
-    pub(crate) auth: (&'static str, &'static str),
-    pub(crate) min_ttl: u32,
+    pub(super) auth: (&'static str, &'static str),
+    pub(super) min_ttl: u32,
     /// The path of the records: the zone's name or id is where `{}` stands.
-    pub(crate) records: &'static [&'static str],
-    pub(crate) id: &'static str,
+    pub(super) records: &'static [&'static str],
+    pub(super) id: &'static str,
     /// The method that edits.
-    pub(crate) edit: Option<&'static str>,
+    pub(super) edit: Option<&'static str>,
     /// How values are kept.
-    pub(crate) values: Values,
+    pub(super) values: Values,
     /// Status of a new record and of a removed one.
-    pub(crate) status: (u16, u16),
+    pub(super) status: (u16, u16),
     /// Texts that are kept beside the customer's records.
-    pub(crate) extra: fn() -> Value,
+    pub(super) extra: fn() -> Value,
     /// Zones and listings.
-    pub(crate) look: fn(&FakeZone, &Req) -> Option<Resp>,
-    pub(crate) wire: fn(&FakeZone, &Entry) -> Value,
+    pub(super) look: fn(&FakeZone, &Req) -> Option<Resp>,
+    pub(super) wire: fn(&FakeZone, &Entry) -> Value,
     /// What is around a single record in an answer.
-    pub(crate) wrap: fn(Value) -> Value,
+    pub(super) wrap: fn(Value) -> Value,
     /// A body as a record; an edit may leave out what stays.
-    pub(crate) entry: fn(&FakeZone, &Value, Option<&Entry>) -> Entry,
+    pub(super) entry: fn(&FakeZone, &Value, Option<&Entry>) -> Entry,
     /// The status and body of a refusal; `None`: the usual ones.
-    pub(crate) refusal: fn(&No) -> Option<(u16, Value)>,
+    pub(super) refusal: fn(&No) -> Option<(u16, Value)>,
 }
 
 /// How an interface keeps values.
 #[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Values {
+pub(super) enum Values {
     /// As people write them.
     Bare,
     /// Targets with the final dot.
@@ -52,15 +52,15 @@ pub(crate) enum Values {
     Fenced,
 }
 
-pub(crate) fn nothing() -> Value {
+pub(super) fn nothing() -> Value {
     json!({})
 }
 
-pub(crate) fn as_it_is(value: Value) -> Value {
+pub(super) fn as_it_is(value: Value) -> Value {
     value
 }
 
-pub(crate) fn text(body: &Value, field: &str) -> Option<String> {
+pub(super) fn text(body: &Value, field: &str) -> Option<String> {
     match &body[field] {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
@@ -69,7 +69,7 @@ pub(crate) fn text(body: &Value, field: &str) -> Option<String> {
 }
 
 /// A record of the fields that hold its name, value and time to live.
-pub(crate) fn entry(name: String, body: &Value, value: &str, ttl: &str, old: Option<&Entry>) -> Entry {
+pub(super) fn entry(name: String, body: &Value, value: &str, ttl: &str, old: Option<&Entry>) -> Entry {
     let kind = text(body, "type").or_else(|| old.map(|old| old.kind.clone())).unwrap_or_default();
     let data = text(body, value).unwrap_or_default();
     let ttl = text(body, ttl).and_then(|text| text.parse().ok()).unwrap_or(0);

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::plain::{Plain, Values, as_it_is, entry, nothing, text};
-use crate::{
+use crate::provider::{
     shim::{Req, Resp, Shim, paged, usual},
     zone::{Entry, FakeZone},
 };
 
-pub(crate) fn shim() -> Arc<dyn Shim> {
+pub fn shim() -> Arc<dyn Shim> {
     Arc::new(Plain {
         key: "netlify",
         credential: "nfp_canary0123456789abcdef",

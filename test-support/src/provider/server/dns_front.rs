@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::Bind;
 use parking_lot::Mutex;
 use serde_json::json;
-use test_support::Bind;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{Fault, Seen, State};
-use crate::zone::{Entry, FakeZone, Rules};
+use crate::provider::zone::{Entry, FakeZone, Rules};
 
 /// The opcode of an update in the third byte of a message.
 const UPDATE: u8 = 5;
@@ -28,7 +28,7 @@ pub(crate) struct Front {
 
 /// Shows the zone as the server has it, and writes back what was changed.
 pub(crate) fn through_bind<T>(bind: &Bind, zone: &mut FakeZone, look: impl FnOnce(&mut FakeZone) -> T) -> T {
-    let entry = |line: test_support::ZoneLine| Entry {
+    let entry = |line: crate::ZoneLine| Entry {
         id: 0,
         name: line.name,
         kind: line.kind,

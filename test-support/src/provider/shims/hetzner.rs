@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::gandi::{absolute, relative};
-use crate::{
+use crate::provider::{
     shim::{No, Req, Resp, Shim, ZONE_ID, paged, usual, zonefile_decode, zonefile_encode},
     zone::{FakeZone, Rules},
 };
@@ -14,13 +14,14 @@ struct Hetzner;
 
 const TOKEN: &str = "canaryHetzner0123456789abcdefghijklmnopqrstuvwxyz";
 
-pub(crate) fn shim() -> Arc<dyn Shim> {
+pub fn shim() -> Arc<dyn Shim> {
     Arc::new(Hetzner)
 }
 
 fn set(zone: &FakeZone, name: &str, kind: &str) -> Value {
     let set = zone.set(name, kind);
-    let record = |entry: &&crate::zone::Entry| json!({ "value": entry.data, "comment": entry.extra["comment"] });
+    let record =
+        |entry: &&crate::provider::zone::Entry| json!({ "value": entry.data, "comment": entry.extra["comment"] });
     json!({
         "id": format!("{}/{kind}", relative(zone, name, "@")), "name": relative(zone, name, "@"), "type": kind,
         "ttl": set[0].ttl, "labels": {}, "protection": { "change": false }, "zone": 1,

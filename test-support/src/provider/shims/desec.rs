@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::gandi::{absolute, relative};
-use crate::{
+use crate::provider::{
     shim::{No, Req, Resp, Shim, paged, usual, zonefile_decode, zonefile_encode},
     zone::{FakeZone, Rules},
 };
@@ -14,7 +14,7 @@ struct Desec;
 
 const TOKEN: &str = "canaryDesecToken0123456789ab";
 
-pub(crate) fn shim() -> Arc<dyn Shim> {
+pub fn shim() -> Arc<dyn Shim> {
     Arc::new(Desec)
 }
 

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::{
+use crate::provider::{
     shim::{No, Req, Resp, Shim, ZONE_ID, paged, usual, zonefile_decode},
     zone::{Entry, FakeZone, Rules},
 };
 
 struct Cloudflare;
 
-pub(crate) fn shim() -> Arc<dyn Shim> {
+pub fn shim() -> Arc<dyn Shim> {
     Arc::new(Cloudflare)
 }
 
@@ -63,7 +63,11 @@ impl Shim for Cloudflare {
     }
 
     fn encode(&self, kind: &str, value: &str) -> String {
-        if kind == "TXT" { crate::shim::zonefile_encode(kind, value) } else { value.trim_end_matches('.').to_owned() }
+        if kind == "TXT" {
+            crate::provider::shim::zonefile_encode(kind, value)
+        } else {
+            value.trim_end_matches('.').to_owned()
+        }
     }
 
     fn decode(&self, _: &FakeZone, kind: &str, data: &str) -> String {

@@ -13,7 +13,7 @@ use base64::{
 };
 use serde_json::{Value, json};
 
-use crate::{
+use crate::provider::{
     shim::{No, Req, Resp, Shim, paged, usual, zonefile_decode, zonefile_encode},
     zone::{FakeZone, Rules},
 };
@@ -22,7 +22,7 @@ struct GcpDns;
 
 const TOKEN: &str = "ya29.canaryGoogleAccessToken0123456789";
 
-pub(crate) fn shim() -> Arc<dyn Shim> {
+pub fn shim() -> Arc<dyn Shim> {
     Arc::new(GcpDns)
 }
 

@@ -8,12 +8,12 @@ use super::{
     gandi::{absolute, relative},
     plain::{Plain, Values, entry, nothing, text},
 };
-use crate::{
+use crate::provider::{
     shim::{No, Req, Resp, Shim, paged, usual},
     zone::{Entry, FakeZone},
 };
 
-pub(crate) fn shim() -> Arc<dyn Shim> {
+pub fn shim() -> Arc<dyn Shim> {
     Arc::new(Plain {
         key: "dnsimple",
         credential: "dnsimple_a_canary0123456789",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::gandi::{absolute, relative};
-use crate::{
+use crate::provider::{
     shim::{No, Req, Resp, Shim, usual},
     zone::{Entry, FakeZone, Rules},
 };
@@ -15,7 +15,7 @@ struct Godaddy;
 const KEY: &str = "canaryGodaddyKey_0123456789";
 const SECRET: &str = "canaryGodaddySecret0123";
 
-pub(crate) fn shim() -> Arc<dyn Shim> {
+pub fn shim() -> Arc<dyn Shim> {
     Arc::new(Godaddy)
 }
 

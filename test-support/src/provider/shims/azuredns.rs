@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::gandi::{absolute, relative};
-use crate::{
+use crate::provider::{
     shim::{No, Req, Resp, Shim, paged, usual},
     zone::{Entry, FakeZone, Rules},
 };
@@ -17,7 +17,7 @@ const SECRET: &str = "canary~AzureSecret.0123456789_abc";
 const PLACE: [&str; 8] =
     ["subscriptions", "sub-1", "resourceGroups", "rg 1", "providers", "Microsoft.Network", "dnsZones", "customer.test"];
 
-pub(crate) fn shim() -> Arc<dyn Shim> {
+pub fn shim() -> Arc<dyn Shim> {
     Arc::new(AzureDns)
 }
 

@@ -13,18 +13,18 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-use crate::{
+use crate::Bind;
+use crate::provider::{
     shim::{No, Req, Resp, Shim, ZONE},
     zone::FakeZone,
 };
-use test_support::Bind;
 
 mod dns_front;
 use dns_front::{Front, through_bind};
 
 /// What goes wrong.
 #[derive(Debug, Clone)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// The connection ends before anything is done.
     CutBefore,
     /// The change is done and the connection ends before the answer.
@@ -42,12 +42,12 @@ pub(crate) enum Fault {
 }
 
 /// One call as the plan of faults sees it.
-pub(crate) struct Seen<'a> {
+pub struct Seen<'a> {
     /// From 1.
-    pub(crate) number: usize,
+    pub number: usize,
     /// Whether it would change something.
-    pub(crate) writes: bool,
-    pub(crate) zone: &'a mut FakeZone,
+    pub writes: bool,
+    pub zone: &'a mut FakeZone,
 }
 
 type Plan = Box<dyn FnMut(Seen<'_>) -> Option<Fault> + Send>;
@@ -59,8 +59,8 @@ struct State {
 }
 
 #[derive(Clone)]
-pub(crate) struct Server {
-    pub(crate) address: SocketAddr,
+pub struct Server {
+    pub address: SocketAddr,
     shim: Arc<dyn Shim>,
     state: Arc<Mutex<State>>,
     calls: Arc<watch::Sender<usize>>,
@@ -78,7 +78,7 @@ impl Drop for Task {
 }
 
 impl Server {
-    pub(crate) async fn start(shim: Arc<dyn Shim>) -> Self {
+    pub async fn start(shim: Arc<dyn Shim>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let zone = FakeZone::new(ZONE, shim.rules());
@@ -103,32 +103,32 @@ impl Server {
     }
 
     /// What happens from now on; calls are counted from 1 again.
-    pub(crate) fn faults(&self, plan: impl FnMut(Seen<'_>) -> Option<Fault> + Send + 'static) {
+    pub fn faults(&self, plan: impl FnMut(Seen<'_>) -> Option<Fault> + Send + 'static) {
         let mut state = self.state.lock();
         state.plan = Box::new(plan);
         state.writes = 0;
         self.calls.send_replace(0);
     }
 
-    pub(crate) fn well(&self) {
+    pub fn well(&self) {
         self.faults(|_| None);
     }
 
-    pub(crate) fn calls(&self) -> usize {
+    pub fn calls(&self) -> usize {
         *self.calls.borrow()
     }
 
     /// Changes that were asked for since the faults were set.
-    pub(crate) fn writes(&self) -> usize {
+    pub fn writes(&self) -> usize {
         self.state.lock().writes
     }
 
     /// Ends when so many calls have come.
-    pub(crate) async fn called(&self, times: usize) {
+    pub async fn called(&self, times: usize) {
         self.calls.subscribe().wait_for(|calls| *calls >= times).await.unwrap();
     }
 
-    pub(crate) fn zone<T>(&self, look: impl FnOnce(&mut FakeZone) -> T) -> T {
+    pub fn zone<T>(&self, look: impl FnOnce(&mut FakeZone) -> T) -> T {
         let zone = &mut self.state.lock().zone;
         match &self.bind {
             None => look(zone),
@@ -137,7 +137,7 @@ impl Server {
     }
 
     /// The values of a set as people write them, ordered.
-    pub(crate) fn values(&self, name: &str, kind: &str) -> Vec<String> {
+    pub fn values(&self, name: &str, kind: &str) -> Vec<String> {
         let zone = self.zone(|zone| zone.clone());
         let set = zone.set(name, kind);
         let mut values: Vec<_> = set.iter().map(|entry| self.shim.decode(&zone, kind, &entry.data)).collect();
@@ -146,7 +146,7 @@ impl Server {
     }
 
     /// Everything but the records of the given names, byte for byte.
-    pub(crate) fn others(&self, names: &[&str]) -> Vec<String> {
+    pub fn others(&self, names: &[&str]) -> Vec<String> {
         let zone = self.zone(|zone| zone.clone());
         let others = zone.entries.iter().filter(|entry| !names.contains(&entry.name.as_str()));
         let mut lines: Vec<_> =

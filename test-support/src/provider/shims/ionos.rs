@@ -5,14 +5,14 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::plain::{Plain, Values, as_it_is, entry, nothing, text};
-use crate::{
+use crate::provider::{
     shim::{Req, Resp, Shim, usual},
     zone::{Entry, FakeZone},
 };
 
 const ID: &str = "f6821d2f-2ff3-4762-99bd-711733624a77";
 
-pub(crate) fn shim() -> Arc<dyn Shim> {
+pub fn shim() -> Arc<dyn Shim> {
     Arc::new(Plain {
         key: "ionos",
         credential: "prefix0123456789.canaryIonosSecret0123456789",

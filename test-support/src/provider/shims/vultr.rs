@@ -8,12 +8,12 @@ use super::{
     gandi::{absolute, relative},
     plain::{Plain, Values, entry, nothing, text},
 };
-use crate::{
+use crate::provider::{
     shim::{Req, Resp, Shim, paged, usual},
     zone::{Entry, FakeZone},
 };
 
-pub(crate) fn shim() -> Arc<dyn Shim> {
+pub fn shim() -> Arc<dyn Shim> {
     Arc::new(Plain {
         key: "vultr",
         credential: "CANARYVULTR0123456789canary",

@@ -2,21 +2,21 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use crate::{Bind, Key};
 use serde_json::{Value, json};
-use test_support::{Bind, Key};
 
-use crate::{
+use crate::provider::{
     shim::{No, Req, Resp, Shim, ZONE, zonefile_decode, zonefile_encode},
     zone::{FakeZone, Rules},
 };
 
 struct Rfc2136(Arc<Bind>);
 
-pub(crate) const SECRET: &str = "Y2FuYXJ5LW9mLXRoZS10c2lnLWtleS0wMTIzNDU2Nzg=";
+pub const SECRET: &str = "Y2FuYXJ5LW9mLXRoZS10c2lnLWtleS0wMTIzNDU2Nzg=";
 /// Of a key that may look and not write.
-pub(crate) const READER: &str = "b25seS10cmFuc2ZlcnMtbm90aGluZy1lbHNlLTAxMjM=";
+pub const READER: &str = "b25seS10cmFuc2ZlcnMtbm90aGluZy1lbHNlLTAxMjM=";
 
-pub(crate) async fn shim() -> Arc<dyn Shim> {
+pub async fn shim() -> Arc<dyn Shim> {
     let key = |name: &str, secret: &str| Key { name: name.into(), secret: secret.into() };
     let reader = key("reader", READER);
     Arc::new(Rfc2136(Arc::new(Bind::start(ZONE, &key("namegate.key", SECRET), &reader).await)))

@@ -8,12 +8,12 @@ use super::{
     gandi::{absolute, relative},
     plain::{Plain, Values, as_it_is, entry, nothing, text},
 };
-use crate::{
+use crate::provider::{
     shim::{Req, Resp, Shim, paged, usual},
     zone::{Entry, FakeZone},
 };
 
-pub(crate) fn shim() -> Arc<dyn Shim> {
+pub fn shim() -> Arc<dyn Shim> {
     Arc::new(Plain {
         key: "linode",
         credential: "canarylinode0123456789abcdef",

@@ -6,7 +6,7 @@ use quick_xml::escape::escape;
 use serde_json::{Value, json};
 
 use super::gandi::{absolute, relative};
-use crate::{
+use crate::provider::{
     shim::{No, Req, Resp, Shim, usual},
     zone::{Entry, FakeZone, Rules},
 };
@@ -16,7 +16,7 @@ struct Namecheap;
 const KEY: &str = "canaryNamecheap0123456789abcdef01";
 const MAIL: &str = "FWD";
 
-pub(crate) fn shim() -> Arc<dyn Shim> {
+pub fn shim() -> Arc<dyn Shim> {
     Arc::new(Namecheap)
 }
 

@@ -73,6 +73,15 @@ fn production_wants_secrets_of_its_own_and_development_none() {
 }
 
 #[test]
+fn production_sends_no_credential_to_a_server_that_stands_for_its_provider() {
+    let text = "[edge]\ncname = 'edge.saas.example'\n[dev]\ndns_providers = 'http://127.0.0.1:9000'\n";
+    assert!(parse_control("control.toml", text, [], Mode::Development).unwrap().dns_providers.is_some());
+    let printed = printed(text, &[], Mode::Production);
+    let expected = "control.toml:4:17: dev.dns_providers: is for development; remove it; customers' credentials would be sent there";
+    assert!(printed.lines().any(|line| line == expected), "{printed}");
+}
+
+#[test]
 fn without_a_file_a_missing_key_is_told_by_its_variable() {
     let mistakes = load_control(None, [], Mode::Production).unwrap_err().to_string();
     let places: Vec<&str> = mistakes.lines().filter_map(|line| line.split(": ").next()).collect();

@@ -44,6 +44,7 @@ mod server;
 mod shell;
 mod toml_text;
 pub mod wait;
+mod zone_server;
 
 pub use acme_proxy::{AcmeProxy, Answer, Kind};
 pub use binary::path_with_binaries;
@@ -65,3 +66,4 @@ pub use pebble::{Pebble, PebbleOptions};
 pub use postgres::Postgres;
 pub use receiver::{Message, Receiver, Taking};
 pub use shell::Shell;
+pub use zone_server::{Line, ZoneServer};

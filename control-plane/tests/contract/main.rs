@@ -15,3 +15,4 @@ mod restoring;
 mod schedule;
 mod sealing;
 mod webhooks;
+mod writing;

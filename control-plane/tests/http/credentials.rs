@@ -102,7 +102,9 @@ fn records_are_shown_then_written_and_nothing_else_is_touched() {
         // Another customer's credential stands beside it.
         store(&control, &app, &credential(&bind, OTHER)).await;
         store(&control, &app, &credential(&bind, SECRET)).await;
+        // The former site is not ours to remove, so the first write of the new connection has left all as it was.
         let connection = control.connect(&app, HOST).await;
+        assert_eq!(connection["reason_code"], "dns_write_refused", "{connection}");
         let path = format!("/v1/connections/{}/records:apply", connection["id"].as_str().unwrap());
         let before = lines(&bind);
 
@@ -111,8 +113,10 @@ fn records_are_shown_then_written_and_nothing_else_is_touched() {
             (&shown["applied"], &shown["provider"], &shown["zone"]),
             (&json!(false), &json!("rfc2136"), &json!(ZONE))
         );
-        assert_eq!(shown["changes"][0]["remove"], json!(["203.0.113.7"]), "{shown}");
-        assert_eq!(shown["changes"][1]["add"], json!([TARGET]), "{shown}");
+        let challenge = &connection["ownership_challenge"];
+        assert_eq!(shown["changes"][0]["add"], json!([challenge["value"]]), "{shown}");
+        assert_eq!(shown["changes"][1]["remove"], json!(["203.0.113.7"]), "{shown}");
+        assert_eq!(shown["changes"][2]["add"], json!([TARGET]), "{shown}");
         // Without the mark of what was shown, the customer's former site stays.
         for body in [json!({}), json!({ "confirm": "0123" })] {
             assert_eq!(post(&control, &path, &body).await["applied"], json!(false));
@@ -121,9 +125,11 @@ fn records_are_shown_then_written_and_nothing_else_is_touched() {
 
         let done = post(&control, &path, &json!({ "confirm": shown["confirm"] })).await;
         assert_eq!(done["applied"], json!(true), "{done}");
-        let wanted = format!("{HOST} CNAME {TARGET}.");
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let (name, value) = (text(&challenge["name"]), text(&challenge["value"]));
+        let wanted = [format!("{HOST} CNAME {TARGET}."), format!("{name} TXT \"{value}\"")];
         let kept = before.iter().filter(|line| !line.starts_with(HOST)).cloned();
-        let mut expected: Vec<_> = kept.chain([wanted]).collect();
+        let mut expected: Vec<_> = kept.chain(wanted).collect();
         expected.sort();
         assert_eq!(lines(&bind), expected);
         let again = post(&control, &path, &json!({})).await;

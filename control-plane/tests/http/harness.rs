@@ -101,6 +101,17 @@ impl Control {
         second: Option<&Dns>,
         settings: &[(&str, &str)],
     ) -> Self {
+        Self::start_adjusted(postgres, worker, second, settings, |_| {}).await
+    }
+
+    /// With settings that no file has.
+    pub(crate) async fn start_adjusted(
+        postgres: Option<Postgres>,
+        worker: Worker,
+        second: Option<&Dns>,
+        settings: &[(&str, &str)],
+        adjust: impl FnOnce(&mut Settings),
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let host = Loopback::take();
         let pebble = Pebble::start(&host, PebbleOptions::default()).await;
@@ -127,7 +138,8 @@ impl Control {
         ];
         let over = settings.iter().map(|(name, value)| (*name, (*value).to_owned()));
         let env = env.into_iter().chain(over).map(|(name, value)| (name.to_owned(), value));
-        let settings = Settings::load(None, env, Mode::Development).unwrap();
+        let mut settings = Settings::load(None, env, Mode::Development).unwrap();
+        adjust(&mut settings);
         pebble.dns().set_a(TARGET, &[host.ip()]).await;
         let process = Process::start(&settings).await.unwrap();
         let core = process.core().clone();

@@ -25,3 +25,4 @@ mod secrets;
 mod tenants;
 mod throttle;
 mod webhooks;
+mod writing;

@@ -145,6 +145,21 @@ impl Server {
         values
     }
 
+    /// What its name servers would answer from: name, type, and the value as people write it.
+    pub fn published(&self) -> Vec<(String, String, String)> {
+        let zone = self.zone(|zone| zone.clone());
+        let known = |kind: &str| ["A", "AAAA", "CNAME", "MX", "TXT"].contains(&kind);
+        let known = zone.entries.iter().filter(|entry| known(&entry.kind));
+        known
+            .map(|entry| (entry.name.clone(), entry.kind.clone(), self.shim.decode(&zone, &entry.kind, &entry.data)))
+            .collect()
+    }
+
+    /// The provider's interface.
+    pub fn shim(&self) -> &dyn Shim {
+        &*self.shim
+    }
+
     /// Everything but the records of the given names, byte for byte.
     pub fn others(&self, names: &[&str]) -> Vec<String> {
         let zone = self.zone(|zone| zone.clone());

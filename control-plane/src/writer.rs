@@ -18,6 +18,7 @@ use dns::{
     OwnerName,
     provider::{Http, Left, Pace, Plan, Problem, Provider, ProviderError, Undo, Zone, ZoneLocks, connect},
 };
+use futures::{StreamExt as _, stream::FuturesOrdered};
 use tokio::{sync::oneshot, time::timeout};
 use tokio_util::task::TaskTracker;
 
@@ -80,6 +81,8 @@ pub enum Outcome {
     NoZone,
     /// Another write of the zone goes on and on.
     Busy,
+    /// A look took too long.
+    Slow,
     /// It goes on; whoever asked has waited long enough.
     UnderWay,
 }
@@ -145,6 +148,11 @@ impl Writer {
     }
 
     async fn preview_of(&self, order: &WriteOrder) -> Result<Report, CoreError> {
+        let slow = Report { outcome: Outcome::Slow, ..Report::default() };
+        timeout(self.0.limits.apply_wait, self.look(order)).await.unwrap_or(Ok(slow))
+    }
+
+    async fn look(&self, order: &WriteOrder) -> Result<Report, CoreError> {
         let found = match self.find(order).await? {
             Ok(found) => found,
             Err(missing) => return Ok(missing.report()),
@@ -311,12 +319,19 @@ impl Writer {
         self.0.core.end_write(job, end, there).await
     }
 
-    /// The first of the order's credentials whose account has a zone for the name.
+    /// The first of the order's credentials whose account has a zone for the name. All are asked at once: one account
+    /// that takes its time is another customer's.
     async fn find(&self, order: &WriteOrder) -> Result<Result<Found, Missing>, CoreError> {
+        let opened = order
+            .credentials
+            .iter()
+            .map(|credential| self.0.core.open_credential(credential).map(|token| (credential, token)));
+        let opened = opened.collect::<Result<Vec<_>, _>>()?;
+        let mut asked: FuturesOrdered<_> =
+            opened.iter().map(|(credential, token)| self.zone_of(credential, token, order)).collect();
         let mut last = None;
-        for credential in &order.credentials {
-            let token = self.0.core.open_credential(credential)?;
-            match self.zone_of(credential, &token, order).await {
+        while let Some(found) = asked.next().await {
+            match found {
                 Ok(found) => return Ok(Ok(found)),
                 // Another customer's credential says nothing of this name; a broken one of this customer's may.
                 Err(error) if error.problem != Problem::ZoneNotFound => last = last.or(Some(error)),

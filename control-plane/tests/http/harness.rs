@@ -134,6 +134,8 @@ impl Control {
             ("NAMEGATE_CONTROL__DNS__RESOLVERS", resolvers.collect::<Vec<_>>().join(",")),
             ("NAMEGATE_CONTROL__DNS__ASK_AUTHORITY", "false".to_owned()),
             ("NAMEGATE_CONTROL__DEV__ORIGIN", "http://127.0.0.1:3000".to_owned()),
+            // Nobody is there: no test ever calls a real provider.
+            ("NAMEGATE_CONTROL__DEV__DNS_PROVIDERS", format!("http://{}:9", host.ip())),
             ("NAMEGATE_CONTROL__WORKER__ENABLED", (worker == Worker::On).to_string()),
         ];
         let over = settings.iter().map(|(name, value)| (*name, (*value).to_owned()));

@@ -156,6 +156,21 @@ fn a_connection_jumps_to_propagating_and_its_way_to_live_needs_no_hand() {
 }
 
 #[test]
+fn what_would_be_written_is_shown_before_anything_is_made() {
+    run(async {
+        let stage = Stage::new(None, Worker::Off).await;
+        let body = json!({ "application_id": stage.app, "hostname": HOST, "dry_run": true }).to_string();
+        let shown = stage.control.send(KEY, "POST", "/v1/connections", &body).await;
+        let changes = &shown.json()["changes"];
+        assert_eq!((shown.status, &changes[0]["type"], &changes[1]["add"]), (200, &json!("TXT"), &json!([TARGET])));
+        assert_eq!(stage.provider.writes(), 0);
+        assert_eq!(stage.control.get(KEY, "/v1/connections").await.json()["data"], json!([]));
+        assert_eq!(stage.events().await, [Value::Null; 0]);
+        stage.control
+    });
+}
+
+#[test]
 fn a_zone_in_a_strangers_own_account_proves_nothing() {
     run(async {
         let stage = Stage::with(None, Worker::Off, false, |_| {}).await;

@@ -104,7 +104,7 @@ pub(crate) async fn apply(
     answer(state.writer.run_and_wait(job, limits.apply_wait).await?)
 }
 
-fn answer(report: Report) -> Result<Json<AppliedRecords>, ApiError> {
+pub(super) fn answer(report: Report) -> Result<Json<AppliedRecords>, ApiError> {
     let Report { provider, zone, plan, outcome } = report;
     let plan = plan.unwrap_or_default();
     let answer = AppliedRecords {
@@ -125,7 +125,9 @@ fn answer(report: Report) -> Result<Json<AppliedRecords>, ApiError> {
             let what = "credential of this application for the name's DNS provider";
             return Err(CoreError::NotFound { what }.into());
         }
-        Outcome::Busy | Outcome::UnderWay => answer.goes_on(),
+        Outcome::Busy => answer.not_yet("Other changes of this zone are under way. Yours follows by itself."),
+        Outcome::UnderWay => answer.not_yet("The provider takes its time. The change goes on by itself."),
+        Outcome::Slow => answer.not_yet("The provider takes its time. Ask again."),
     }))
 }
 
@@ -135,8 +137,7 @@ impl AppliedRecords {
         Self { applied: false, code, message, said: error.said, ..self }
     }
 
-    fn goes_on(self) -> Self {
-        let message = "Other changes of this zone are under way. Yours follows by itself.".to_owned();
-        Self { applied: false, code: Some("under_way"), message: Some(message), ..self }
+    fn not_yet(self, message: &str) -> Self {
+        Self { applied: false, code: Some("under_way"), message: Some(message.to_owned()), ..self }
     }
 }

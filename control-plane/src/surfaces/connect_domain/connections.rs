@@ -6,7 +6,7 @@ use axum::{
     Json,
     extract::State,
     http::{HeaderMap, StatusCode},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use names::Hostname;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     ApiError, AppState,
+    applying::AppliedRecords,
     auth::KeyOrToken,
     body::{Body, some_null, some_objects},
     cursor::{Page, Paging},
@@ -64,12 +65,17 @@ pub(crate) struct CreateConnection {
     /// Ask for a challenge although another account has the name: its owner can then show by TXT that it moved.
     #[serde(default)]
     takeover: bool,
+    /// Only show what would be written at the DNS provider: nothing is made, nothing is written.
+    #[serde(default)]
+    dry_run: bool,
 }
 
-/// Start a connection. Nothing is served until ownership is shown. Needs `connections:write`.
+/// Start a connection. Nothing is served until ownership is shown. With a stored DNS credential the records are written
+/// at once; `dry_run` shows them first. Needs `connections:write`.
 #[utoipa::path(post, path = "/v1/connections", tag = "connections", request_body = CreateConnection,
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$")),
-    responses((status = 201, body = ConnectionView), (status = 402, body = Problem), (status = 409, body = Problem),
+    responses((status = 200, body = AppliedRecords, description = "What `dry_run` shows"),
+        (status = 201, body = ConnectionView), (status = 402, body = Problem), (status = 409, body = Problem),
         (status = "4XX", body = Problem)))]
 pub(crate) async fn create(
     State(state): State<AppState>,
@@ -78,21 +84,14 @@ pub(crate) async fn create(
     body: Body<CreateConnection>,
 ) -> Result<Response, ApiError> {
     caller.require(Scope::ConnectionsWrite)?;
+    let is_dry = body.value.dry_run;
+    let new = NewConnection::from(body.value);
+    if is_dry {
+        return show(&state, &caller, new).await.map(IntoResponse::into_response);
+    }
     let mut once = match Once::start(&state.core, &caller, &headers, "POST /v1/connections", &body.bytes).await? {
         Start::Do(once) => once,
         Start::Answer(answer) => return Ok(answer),
-    };
-    let wish = body.value;
-    let new = NewConnection {
-        application_id: wish.application_id,
-        hostname: wish.hostname,
-        records: wish.dns_records,
-        batch_id: wish.batch_id,
-        origin: wish.origin,
-        keep_host: wish.keep_host,
-        takeover: wish.takeover,
-        challenge: CHALLENGE,
-        setup_type: wish.setup_type,
     };
     let mut tx = once.begin().await?;
     match make(&state, &mut tx, &caller, new).await {
@@ -111,6 +110,30 @@ pub(crate) async fn create(
             Err(once.fail(error).await)
         }
     }
+}
+
+impl From<CreateConnection> for NewConnection {
+    fn from(wish: CreateConnection) -> Self {
+        Self {
+            application_id: wish.application_id,
+            hostname: wish.hostname,
+            records: wish.dns_records,
+            batch_id: wish.batch_id,
+            origin: wish.origin,
+            keep_host: wish.keep_host,
+            takeover: wish.takeover,
+            challenge: CHALLENGE,
+            setup_type: wish.setup_type,
+        }
+    }
+}
+
+/// What a connection would be made of, and what of it would be written. The transaction that makes it is left.
+async fn show(state: &AppState, caller: &Caller, new: NewConnection) -> Result<Json<AppliedRecords>, ApiError> {
+    let mut tx = state.core.begin().await.map_err(CoreError::from)?;
+    let made = state.core.create_connection(&mut tx, caller, new).await?;
+    drop(tx);
+    super::applying::answer(state.writer.preview_new(made).await?)
 }
 
 async fn make(

@@ -20,7 +20,7 @@ use certs::{
     Store,
 };
 use clock::SystemClock;
-use names::Hostname;
+use names::Subject;
 use prometheus::{Encoder, Registry, TextEncoder};
 use test_support::{Loopback, Pebble, PebbleOptions};
 use tokio::sync::Semaphore;
@@ -39,7 +39,7 @@ struct Open;
 
 #[async_trait]
 impl Permit for Open {
-    async fn may_renew(&self, _name: &Hostname) -> Permission {
+    async fn may_renew(&self, _name: &Subject) -> Permission {
         Permission::Renew
     }
 }

@@ -14,6 +14,7 @@ mod journal;
 mod order;
 mod pace;
 mod problem;
+mod records;
 mod ways;
 mod wish;
 
@@ -22,7 +23,7 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use clock::{SharedClock, Timestamp};
 use instant_acme::{Account, ChallengeHandle, Error};
-use names::Hostname;
+use names::Subject;
 
 pub use self::http::HttpError;
 use self::{
@@ -32,12 +33,13 @@ use self::{
     journal::Journal,
     order::is_about_the_challenge,
     problem::{issue_error, refusal_kind, signed},
+    records::Records,
     ways::Ways,
     wish::Wish,
 };
 use crate::{
-    Bundle, ChallengeKind, Challenges, IssueError, Issued, Issuer, IssuerKey, OrderLimit, Progress, RenewalHint, Store,
-    challenges::Guard, file_store::safe,
+    Bundle, ChallengeKind, Challenges, DnsError, DnsSolver, IssueError, Issued, Issuer, IssuerKey, OrderLimit,
+    Progress, RenewalHint, Store, challenges::Guard, file_store::safe,
 };
 
 /// An order that takes longer than this is given up for now; it is resumed by the next attempt.
@@ -116,6 +118,8 @@ pub struct AcmeIssuer {
     accounts: Accounts,
     journal: Journal,
     challenges: Arc<Challenges>,
+    /// For proofs by DNS-01.
+    records: Option<Records>,
     clock: SharedClock,
     ways: Ways,
 }
@@ -140,7 +144,8 @@ impl AcmeIssuer {
         let http = Http::new(settings.ca_root.as_deref())?;
         let accounts = Accounts::new(settings.clone(), key.clone(), http, Arc::clone(&store), Arc::clone(&clock));
         let journal = Journal::new(store, &key);
-        Ok(Self { settings, key, limit, accounts, journal, challenges, clock, ways: Ways::default() })
+        let ways = Ways::default();
+        Ok(Self { settings, key, limit, accounts, journal, challenges, records: None, clock, ways })
     }
 
     /// Sets the CA's limit on orders, for CAs whose limit we do not know or that granted another one.
@@ -150,25 +155,42 @@ impl AcmeIssuer {
         self
     }
 
+    /// Proves wildcards, and the hostnames that `solver` wants to, by DNS-01. What it writes is noted in `store`.
+    #[must_use]
+    pub fn with_dns(mut self, solver: Arc<dyn DnsSolver>, store: Arc<dyn Store>) -> Self {
+        self.records = Some(Records::new(solver, store, &self.key));
+        self
+    }
+
+    /// The challenges to try, the most promising first.
+    async fn kinds(&self, name: &Subject) -> Result<Vec<ChallengeKind>, IssueError> {
+        match &self.records {
+            Some(records) if records.prove(name).await => Ok(vec![ChallengeKind::Dns01]),
+            None if name.is_wildcard() => Err(no_solver().into()),
+            Some(_) | None => Ok(self.ways.order().to_vec()),
+        }
+    }
+
     async fn obtain(&self, wish: Wish<'_>) -> Result<Bundle, IssueError> {
-        let [first, second] = self.ways.order();
+        let mut kinds = self.kinds(wish.name).await?;
         let placed = match wish.resume().await? {
             Some(placed) => placed,
             None => wish.place().await?,
         };
-        let error = match placed.complete(first).await {
+        let error = match placed.complete(&kinds).await {
             // A finished order was left in the journal: it is the one that is to be replaced now.
             Ok(bundle) if wish.replaces.is_some_and(|old| old.chain_pem == bundle.chain_pem) => {
                 self.journal.remove(wish.name).await?;
-                return wish.place().await?.complete(first).await;
+                return wish.place().await?.complete(&kinds).await;
             }
             Ok(bundle) => return Ok(bundle),
             Err(error) => error,
         };
         self.forget_if_over(wish.name, &error).await?;
-        match is_about_the_challenge(&error) {
+        match is_about_the_challenge(&error) && kinds.len() > 1 {
             true => {
-                let result = wish.place().await?.complete(second).await;
+                kinds.reverse();
+                let result = wish.place().await?.complete(&kinds).await;
                 if let Err(error) = &result {
                     self.forget_if_over(wish.name, error).await?;
                 }
@@ -179,30 +201,45 @@ impl AcmeIssuer {
     }
 
     /// An order that was refused or gave what cannot be used is of no use to a restart; one that was cut off is.
-    async fn forget_if_over(&self, name: &Hostname, error: &IssueError) -> Result<(), IssueError> {
+    async fn forget_if_over(&self, name: &Subject, error: &IssueError) -> Result<(), IssueError> {
         match error {
             IssueError::Refused { kind, .. } if kind == "rateLimited" || kind == "badNonce" => Ok(()),
             IssueError::Refused { .. } | IssueError::Unusable { .. } => Ok(self.journal.remove(name).await?),
-            IssueError::Unreachable { .. } | IssueError::TimedOut { .. } | IssueError::Store(_) => Ok(()),
+            IssueError::Dns(_)
+            | IssueError::Unreachable { .. }
+            | IssueError::TimedOut { .. }
+            | IssueError::Store(_) => Ok(()),
         }
     }
 
-    /// Puts a challenge where the listeners find it.
-    fn offer(
+    /// Puts a challenge where the listeners, or the world, find it.
+    async fn offer(
         &self,
-        name: &Hostname,
+        name: &Subject,
         kind: ChallengeKind,
         challenge: &ChallengeHandle<'_>,
-    ) -> Result<Guard, IssueError> {
-        let authorization = challenge.key_authorization();
+    ) -> Result<Option<Guard>, IssueError> {
+        let (base, authorization) = (name.base(), challenge.key_authorization());
         let guard = match kind {
-            ChallengeKind::Http01 => self.challenges.offer_http(name, &challenge.token, authorization.as_str()),
+            ChallengeKind::Dns01 => {
+                let Some(records) = &self.records else { return Err(no_solver().into()) };
+                records.publish(name, authorization.dns_value()).await?;
+                return Ok(None);
+            }
+            ChallengeKind::Http01 => self.challenges.offer_http(&base, &challenge.token, authorization.as_str()),
             ChallengeKind::TlsAlpn01 => match authorization.digest().as_ref().try_into() {
-                Ok(digest) => self.challenges.offer_alpn(name, digest),
+                Ok(digest) => self.challenges.offer_alpn(&base, digest),
                 Err(_) => return Err(unusable("SHA-256 has 32 bytes".to_owned())),
             },
         };
-        guard.map_err(|error| unusable(telemetry::chain(&error).to_string()))
+        guard.map(Some).map_err(|error| unusable(telemetry::chain(&error).to_string()))
+    }
+
+    /// Takes back what proved control over `name`: the CA does not look any more.
+    async fn withdraw(&self, name: &Subject) {
+        if let Some(records) = &self.records {
+            records.withdraw(name).await;
+        }
     }
 
     async fn hint(&self, account: &Account, bundle: &Bundle) -> Result<Option<RenewalHint>, IssueError> {
@@ -237,7 +274,7 @@ impl Issuer for AcmeIssuer {
 
     async fn issue(
         &self,
-        name: &Hostname,
+        name: &Subject,
         replaces: Option<&Bundle>,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Issued, IssueError> {
@@ -255,17 +292,20 @@ impl Issuer for AcmeIssuer {
                 result => result,
             }
         };
-        match tokio::time::timeout(limit, obtained).await {
+        match tokio::time::timeout(limit, obtained).await.unwrap_or(Err(IssueError::TimedOut { limit })) {
             Ok(bundle) => {
-                let bundle = bundle?;
                 self.accounts.prove();
                 Ok(Issued { bundle, renew_at: None })
             }
-            Err(_) => Err(IssueError::TimedOut { limit }),
+            Err(error) => {
+                self.withdraw(name).await;
+                Err(error)
+            }
         }
     }
 
-    async fn settled(&self, name: &Hostname) -> Result<(), IssueError> {
+    async fn settled(&self, name: &Subject) -> Result<(), IssueError> {
+        self.withdraw(name).await;
         Ok(self.journal.remove(name).await?)
     }
 
@@ -274,9 +314,21 @@ impl Issuer for AcmeIssuer {
         self.hint(&account, bundle).await
     }
 
-    async fn unfinished(&self) -> Result<Vec<Hostname>, IssueError> {
+    async fn sweep(&self) {
+        if let Some(records) = &self.records {
+            records.sweep().await;
+        }
+    }
+
+    async fn unfinished(&self) -> Result<Vec<Subject>, IssueError> {
         Ok(self.journal.names().await?)
     }
+}
+
+/// A wildcard where nobody writes records.
+fn no_solver() -> DnsError {
+    let problem = "a wildcard takes DNS-01, for which no provider is configured".to_owned();
+    DnsError { reason: "no_solver", problem, passes: false, retry_after: None }
 }
 
 /// CertMagic's name for a directory: host and path in one segment.

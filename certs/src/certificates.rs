@@ -29,7 +29,7 @@ use std::{
 
 use async_trait::async_trait;
 use clock::{SharedClock, Timestamp};
-use names::Hostname;
+use names::{Hostname, Subject};
 use parking_lot::Mutex;
 use tokio::{
     sync::{Notify, watch},
@@ -84,8 +84,8 @@ impl Default for Settings {
 /// Whether a name is still wanted; asked before every renewal.
 #[async_trait]
 pub trait Permit: Send + Sync + 'static {
-    /// What the gate says about renewing `name`.
-    async fn may_renew(&self, name: &Hostname) -> Permission;
+    /// What the gate says about renewing `name`; about a wildcard, what the configuration says.
+    async fn may_renew(&self, name: &Subject) -> Permission;
 }
 
 /// The gate's word on a renewal.
@@ -189,7 +189,7 @@ impl Certificates {
 
     /// A certificate that is in memory and valid now.
     pub fn find(&self, name: &Hostname) -> Option<Arc<Leaf>> {
-        self.0.find(name)
+        self.0.find(&name.into())
     }
 
     /// A certificate from memory or the store that is valid now; never an order.
@@ -197,7 +197,7 @@ impl Certificates {
     /// # Errors
     /// [`LoadError`] when the store does not say whether there is one.
     pub async fn load(&self, name: &Hostname) -> Result<Option<Arc<Leaf>>, LoadError> {
-        self.0.load(name).await
+        self.0.load(&name.into()).await
     }
 
     /// A certificate from memory, the store, or an order. Waits for at most
@@ -206,7 +206,8 @@ impl Certificates {
     /// # Errors
     /// [`ObtainError`] says why there is none now.
     pub async fn obtain(&self, name: &Hostname) -> Result<Arc<Leaf>, ObtainError> {
-        if let Some(leaf) = self.0.memory.find(name, self.0.clock.now()) {
+        let name = &Subject::from(name);
+        if let Some(leaf) = self.0.at_hand(name) {
             return Ok(leaf);
         }
         let (start, limit) = (Instant::now(), self.0.settings.handshake_wait);
@@ -217,18 +218,18 @@ impl Certificates {
         obtained
     }
 
-    /// As [`obtain`](Self::obtain), for a name that nobody waits for: it takes as long as an order takes. How many of
-    /// these are under way at once is the caller's to bound.
+    /// As [`obtain`](Self::obtain), for a name or a wildcard that nobody waits for: it takes as long as an order takes.
+    /// How many of these are under way at once is the caller's to bound.
     ///
     /// # Errors
     /// [`ObtainError`] says why there is none now.
-    pub async fn obtain_ahead(&self, name: &Hostname) -> Result<Arc<Leaf>, ObtainError> {
+    pub async fn obtain_ahead(&self, name: &Subject) -> Result<Arc<Leaf>, ObtainError> {
         self.0.obtain(name).await
     }
 
     /// Whether `name` has a certificate or an order in flight, as far as the plan knows: one look into memory. Names
     /// that are served under another name's certificate are not in it.
-    pub fn is_planned(&self, name: &Hostname) -> bool {
+    pub fn is_planned(&self, name: &Subject) -> bool {
         self.0.plan.lock().state(name).is_some_and(|state| state != State::Missing)
     }
 
@@ -241,6 +242,7 @@ impl Certificates {
     /// Lets go of a name that is not served any more: its certificate leaves memory, and its renewal the plan. What is
     /// in the store stays, and serves again if the name comes back. An order in flight goes on.
     pub fn forget(&self, name: &Hostname) {
+        let name = &Subject::from(name);
         self.0.memory.forget(name);
         self.0.plan.lock().forget(name);
         self.0.changed.notify_one();
@@ -250,7 +252,7 @@ impl Certificates {
     ///
     /// # Errors
     /// [`LoadError`] when it cannot be used for `name` or is not stored.
-    pub async fn insert(&self, name: &Hostname, bundle: &Bundle) -> Result<Arc<Leaf>, LoadError> {
+    pub async fn insert(&self, name: &Subject, bundle: &Bundle) -> Result<Arc<Leaf>, LoadError> {
         let leaf = parse(bundle)?;
         self.0.store.save(name, bundle).await.map_err(store_error)?;
         self.0.adopt(name, &leaf);
@@ -259,7 +261,7 @@ impl Certificates {
 
     /// What is known about `name`, without changing anything.
     pub async fn explain(&self, name: &Hostname) -> CertificateView {
-        self.0.explain(name).await
+        self.0.explain(&name.into()).await
     }
 
     /// When the renewal loop last went round.
@@ -269,8 +271,8 @@ impl Certificates {
 }
 
 impl Shared {
-    fn find(&self, name: &Hostname) -> Option<Arc<Leaf>> {
-        let found = self.memory.find(name, self.clock.now());
+    fn find(&self, name: &Subject) -> Option<Arc<Leaf>> {
+        let found = self.at_hand(name);
         match found {
             Some(_) => self.metrics.hits.inc(),
             None => self.metrics.misses.inc(),
@@ -278,13 +280,23 @@ impl Shared {
         found
     }
 
-    /// From memory or the store; one read at a time per name, in a task of its own.
-    async fn load(self: &Arc<Self>, name: &Hostname) -> Loaded {
+    /// The name's own certificate, else that of the wildcard above it, unless the store holds one of the name's own: that
+    /// one is read then.
+    fn at_hand(&self, name: &Subject) -> Option<Arc<Leaf>> {
         let now = self.clock.now();
-        if let Some(leaf) = self.memory.find(name, now) {
+        self.memory.find(name, now).or_else(|| {
+            let wildcard = self.memory.find_wildcard(name, now)?;
+            let own = self.plan.lock().state(name).is_some_and(|state| now < state.held_until());
+            (!own).then_some(wildcard)
+        })
+    }
+
+    /// From memory or the store; one read at a time per name, in a task of its own.
+    async fn load(self: &Arc<Self>, name: &Subject) -> Loaded {
+        if let Some(leaf) = self.at_hand(name) {
             return Ok(Some(leaf));
         }
-        if self.memory.is_missing(name, now) {
+        if self.memory.is_missing(name, self.clock.now()) {
             return Ok(None);
         }
         let (ticket, pilot) = self.loads.board(name);
@@ -302,17 +314,17 @@ impl Shared {
     }
 
     /// The stored certificate if it is valid now; taken into memory and the plan.
-    async fn read(&self, name: &Hostname) -> Loaded {
+    async fn read(&self, name: &Subject) -> Loaded {
         let Some(bundle) = self.store.load(name).await.map_err(store_error)? else { return Ok(None) };
         let leaf = parse(&bundle)?;
-        if !leaf.is_valid_at(self.clock.now()) || !leaf.covers(name) {
+        if !leaf.is_valid_at(self.clock.now()) || !leaf.serves(name) {
             return Ok(None);
         }
         self.adopt(name, &leaf);
         Ok(Some(leaf))
     }
 
-    async fn obtain(self: &Arc<Self>, name: &Hostname) -> Obtained {
+    async fn obtain(self: &Arc<Self>, name: &Subject) -> Obtained {
         if let Some(leaf) = self.load(name).await? {
             return Ok(leaf);
         }
@@ -324,7 +336,7 @@ impl Shared {
     }
 
     /// Starts the flight of a name without a certificate.
-    fn start(self: &Arc<Self>, name: &Hostname, pilot: Pilot<Obtained>) {
+    fn start(self: &Arc<Self>, name: &Subject, pilot: Pilot<Obtained>) {
         let (shared, name) = (Arc::clone(self), name.clone());
         self.tasks.spawn(async move {
             let obtained = shared.obtain_new(&name).await;
@@ -334,11 +346,14 @@ impl Shared {
 
     /// The flight itself. It looks into the store once more, past everything that memory believes: only the store's own
     /// "there is none" leads to an order.
-    async fn obtain_new(self: &Arc<Self>, name: &Hostname) -> Obtained {
-        if let Some(leaf) = self.memory.find(name, self.clock.now()) {
+    async fn obtain_new(self: &Arc<Self>, name: &Subject) -> Obtained {
+        if let Some(leaf) = self.at_hand(name) {
             return Ok(leaf);
         }
         if let Some(leaf) = self.read(name).await? {
+            return Ok(leaf);
+        }
+        if let Some(leaf) = self.await_wildcard(name).await {
             return Ok(leaf);
         }
         if !self.store.can_keep(name) {
@@ -361,7 +376,15 @@ impl Shared {
         }
     }
 
-    async fn order_new(self: &Arc<Self>, name: &Hostname, lane: Lane) -> Obtained {
+    /// The certificate of the wildcard above `name`, if its order is in flight and comes to a good end: a name that it
+    /// will cover needs none of its own.
+    async fn await_wildcard(&self, name: &Subject) -> Option<Arc<Leaf>> {
+        let above = Subject::above(&name.hostname()?)?;
+        let ticket = self.orders.find(&above)?;
+        ticket.outcome().await?.ok()
+    }
+
+    async fn order_new(self: &Arc<Self>, name: &Subject, lane: Lane) -> Obtained {
         let _cleanup = Grounded { shared: self, name };
         let Ok(_slot) = self.slots.wait().await else { return Err(ObtainError::Busy) };
         let obtained = self.order(name, lane, None).await;
@@ -385,14 +408,17 @@ impl Shared {
         }
     }
 
-    /// A certificate that stands in the store: served and planned from now on.
-    fn adopt(&self, name: &Hostname, leaf: &Arc<Leaf>) {
+    /// A certificate that stands in the store: served from now on, and planned where it is the name's own.
+    fn adopt(&self, name: &Subject, leaf: &Arc<Leaf>) {
         let now = self.clock.now();
+        // A wildcard's certificate is kept once for all names below it, so that its renewal reaches them all.
+        let own = leaf.is_named(name);
+        let keeper = if own { None } else { name.hostname().as_ref().and_then(Subject::above) };
         if leaf.is_valid_at(now) {
-            self.memory.insert(name, Arc::clone(leaf));
+            self.memory.insert(keeper.as_ref().unwrap_or(name), Arc::clone(leaf));
         }
-        // A wildcard serves the name, but what would be renewed is not this certificate.
-        if !leaf.names().any(|entry| entry == name.as_str()) {
+        // Whether the wildcard is renewed is not decided by who is served under it.
+        if !own {
             return;
         }
         let renew_at = validity(leaf).renew_at(name, None);
@@ -404,17 +430,17 @@ impl Shared {
         }
     }
 
-    fn tell(&self, name: &Hostname, step: &Step<'_>) {
+    fn tell(&self, name: &Subject, step: &Step<'_>) {
         self.observer.observe(name, step, self.clock.now());
     }
 
-    fn apply(&self, name: &Hostname, event: Event) -> Vec<Action> {
+    fn apply(&self, name: &Subject, event: Event) -> Vec<Action> {
         let actions = self.plan.lock().apply(name, event, self.clock.now());
         self.changed.notify_one();
         actions
     }
 
-    fn apply_from(&self, name: &Hostname, state: State, event: Event) -> Vec<Action> {
+    fn apply_from(&self, name: &Subject, state: State, event: Event) -> Vec<Action> {
         self.plan.lock().apply_from(name, state, event, self.clock.now())
     }
 
@@ -432,7 +458,7 @@ impl Shared {
 /// Takes a name without a certificate out of the plan if its flight ends without a word: a panic, a cancelled task.
 struct Grounded<'a> {
     shared: &'a Shared,
-    name: &'a Hostname,
+    name: &'a Subject,
 }
 
 impl Drop for Grounded<'_> {

@@ -11,10 +11,10 @@ use std::{sync::Arc, time::Duration};
 
 use clock::{SharedClock, Timestamp};
 use moka::sync::Cache;
-use names::Hostname;
+use names::Subject;
 use serde::{Deserialize, Serialize};
 
-use crate::{IssueError, IssuerKey, Store, StoreError, jitter::jitter};
+use crate::{IssueError, IssuerKey, Store, StoreError, file_store::stem, jitter::jitter};
 
 /// Waits after the first, second, third and every later failure that is the name's own.
 const LADDER: [Duration; 4] = [
@@ -47,7 +47,8 @@ const PROBLEM_LONGEST: usize = 4096;
 pub struct Attempt {
     /// Which issuer was asked.
     pub issuer: String,
-    /// A stable word: an ACME problem type such as `rateLimited`, or `unreachable`, `unusable`, `timeout`, `store`.
+    /// A stable word: an ACME problem type such as `rateLimited`, or `unreachable`, `unusable`, `timeout`, `store`; for
+    /// DNS-01 `dns_` with what went wrong there, such as `dns_auth` or `dns_not_visible`.
     pub reason: String,
     /// What happened, for people.
     pub detail: String,
@@ -80,6 +81,7 @@ impl Attempt {
         let (problem, retry_after) = match error {
             IssueError::Refused { problem, retry_after, .. } => (Some(bounded(problem)), *retry_after),
             IssueError::Unreachable { retry_after, .. } => (None, *retry_after),
+            IssueError::Dns(error) => (None, error.retry_after),
             IssueError::Unusable { .. } | IssueError::TimedOut { .. } | IssueError::Store(_) => (None, None),
         };
         let mut detail = telemetry::chain(error).to_string();
@@ -90,6 +92,10 @@ impl Attempt {
 
 fn classify(error: &IssueError) -> (String, Fault) {
     match error {
+        IssueError::Dns(error) => {
+            let fault = if error.passes { Fault::Ca } else { Fault::Name };
+            (format!("dns_{}", error.reason), fault)
+        }
         IssueError::Refused { kind, .. } => {
             let fault = match kind.as_str() {
                 "rateLimited" => Fault::Limit,
@@ -176,7 +182,7 @@ impl Failure {
 
     /// The record after one more failure.
     #[must_use]
-    pub fn after(mut self, name: &Hostname, attempts: Vec<Attempt>, refuted: usize, now: Timestamp) -> Self {
+    pub fn after(mut self, name: &Subject, attempts: Vec<Attempt>, refuted: usize, now: Timestamp) -> Self {
         let retry_after = attempts.iter().filter_map(|attempt| attempt.retry_after).max().unwrap_or_default();
         let wait = self.climb(&attempts).max(retry_after.min(RETRY_AFTER_LONGEST));
         self.not_before = now + wait + jitter(name, "backoff", wait.mul_f64(JITTER));
@@ -217,7 +223,7 @@ pub(crate) struct Failures {
     store: Arc<dyn Store>,
     clock: SharedClock,
     /// What is known; `None` says that the store holds nothing.
-    known: Cache<Hostname, Arc<Failure>>,
+    known: Cache<Subject, Arc<Failure>>,
 }
 
 impl Failures {
@@ -231,7 +237,7 @@ impl Failures {
     /// # Errors
     /// [`StoreError`]: without an answer no order may be placed. A record that cannot be understood counts as none: it
     /// must not keep a name without a certificate for ever.
-    pub(crate) async fn load(&self, name: &Hostname) -> Result<Option<Arc<Failure>>, StoreError> {
+    pub(crate) async fn load(&self, name: &Subject) -> Result<Option<Arc<Failure>>, StoreError> {
         if let Some(failure) = self.known.get(name) {
             return Ok(Some(failure));
         }
@@ -255,7 +261,7 @@ impl Failures {
     /// [`StoreError`] when the record will not survive a restart.
     pub(crate) async fn record(
         &self,
-        name: &Hostname,
+        name: &Subject,
         attempts: Vec<Attempt>,
         refuted: usize,
     ) -> (Arc<Failure>, Result<(), StoreError>) {
@@ -274,7 +280,7 @@ impl Failures {
     ///
     /// # Errors
     /// [`StoreError`] when the stored record is still there.
-    pub(crate) async fn clear(&self, name: &Hostname) -> Result<(), StoreError> {
+    pub(crate) async fn clear(&self, name: &Subject) -> Result<(), StoreError> {
         match self.load(name).await? {
             Some(_) => {
                 self.known.invalidate(name);
@@ -284,15 +290,15 @@ impl Failures {
         }
     }
 
-    async fn save(&self, name: &Hostname, failure: &Failure) -> Result<(), StoreError> {
+    async fn save(&self, name: &Subject, failure: &Failure) -> Result<(), StoreError> {
         // Numbers, strings and lists of them: serializing cannot fail.
         let bytes = serde_json::to_vec(failure).unwrap_or_default();
         self.store.write(&key(name), &bytes).await
     }
 }
 
-fn key(name: &Hostname) -> String {
-    format!("namegate/failures/{name}.json")
+fn key(name: &Subject) -> String {
+    format!("namegate/failures/{}.json", stem(name))
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@
 //! certificate, and our own documents stand under `namegate/`, where Caddy never looks.
 //!
 //! A wildcard certificate serves the names one label below it. It is found by [`Store::load`] when the name has no sound
-//! certificate of its own, and is never part of a [`Store::scan`], since nothing here could renew it.
+//! certificate of its own, and is never part of a [`Store::scan`]: what was imported is not renewed, and what is to be
+//! renewed is asked for by name.
 
 mod certificates;
 mod disk;
@@ -20,14 +21,16 @@ use std::{
 };
 
 use async_trait::async_trait;
-use names::Hostname;
+use names::Subject;
 use prometheus::Registry;
 use tokio::sync::Semaphore;
 
+#[cfg(test)]
+pub(crate) use self::layout::certificate_key;
 pub(crate) use self::{
     certificates::to_json,
     disk::read as read_bounded,
-    layout::{certificate_key, safe},
+    layout::{safe, stem, subject},
 };
 use self::{disk::Staging, metrics::Metrics, scan::Walk};
 use crate::{Bundle, Scanned, Store, StoreError};
@@ -199,16 +202,16 @@ fn failed(action: &'static str, entry: &str, source: io::Error) -> StoreError {
 
 #[async_trait]
 impl Store for FileStore {
-    fn can_keep(&self, name: &Hostname) -> bool {
+    fn can_keep(&self, name: &Subject) -> bool {
         layout::fits(name)
     }
 
-    async fn load(&self, name: &Hostname) -> Result<Option<Bundle>, StoreError> {
+    async fn load(&self, name: &Subject) -> Result<Option<Bundle>, StoreError> {
         let name = name.clone();
         self.run("load", move |disk| disk.load(&name)).await
     }
 
-    async fn save(&self, name: &Hostname, bundle: &Bundle) -> Result<(), StoreError> {
+    async fn save(&self, name: &Subject, bundle: &Bundle) -> Result<(), StoreError> {
         let (name, bundle) = (name.clone(), bundle.clone());
         self.run("save", move |disk| disk.save(&name, &bundle)).await
     }

@@ -4,7 +4,7 @@
 //! newer than the store's own is left alone, so that an import can be repeated.
 //!
 //! A wildcard certificate is kept as CertMagic keeps it, under `wildcard_.<parent>`: it serves the names one label below
-//! until it expires, and is not renewed, which takes DNS-01.
+//! until it expires. It is renewed only where the configuration lists it, which takes DNS-01.
 
 mod caddy;
 mod certbot;
@@ -17,15 +17,11 @@ use std::{
 };
 
 use clock::Timestamp;
-use names::Hostname;
+use names::Subject;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use crate::{
-    Bundle, IssuerKey, Leaf, Store, StoreError,
-    file_store::{certificate_key, safe, to_json},
-    leaf,
-};
+use crate::{Bundle, IssuerKey, Leaf, Store, StoreError, file_store::safe};
 
 /// Entries read ahead of the store: its writes are what takes time.
 const READ_AHEAD: usize = 16;
@@ -228,17 +224,10 @@ async fn take_certificate(store: &dyn Store, now: Timestamp, name: &str, bundle:
     if leaf.not_after() < now {
         return Err(SkipReason::Expired(leaf.not_after()));
     }
-    match name.strip_prefix("*.") {
-        Some(parent) => take_wildcard(store, parent, bundle, &leaf).await,
-        None => take_name(store, name, bundle, &leaf).await,
-    }
-}
-
-async fn take_name(store: &dyn Store, name: &str, bundle: &Bundle, leaf: &Leaf) -> Result<(), SkipReason> {
     let name = parse_name(name)?;
     // A broken entry in the store is a reason to import, not to stop.
     let present = store.load(&name).await.ok().flatten().and_then(|bundle| Leaf::parse(&bundle).ok());
-    let own = present.filter(|present| present.names().any(|entry| entry == name.as_str()));
+    let own = present.filter(|present| present.is_named(&name));
     if own.is_some_and(|own| own.not_before() >= leaf.not_before()) {
         return Err(SkipReason::Present);
     }
@@ -248,27 +237,8 @@ async fn take_name(store: &dyn Store, name: &str, bundle: &Bundle, leaf: &Leaf) 
     })
 }
 
-/// Wildcards are no [`Hostname`]s: they go in as the three documents that they are on disk, the certificate last but for
-/// its metadata, so that a half-written one is not taken for a certificate.
-async fn take_wildcard(store: &dyn Store, parent: &str, bundle: &Bundle, leaf: &Leaf) -> Result<(), SkipReason> {
-    let parent = parse_name(parent)?;
-    if !leaf.names().any(|entry| entry.strip_prefix("*.") == Some(parent.as_str())) {
-        return Err(SkipReason::Broken(format!("the certificate does not name *.{parent}")));
-    }
-    let key = |extension| certificate_key(bundle.issuer.as_str(), &format!("wildcard_.{parent}"), extension);
-    let refused = |error: StoreError| SkipReason::Refused(telemetry::chain(&error).to_string());
-    let present = store.read(&key("crt")).await.ok().flatten().and_then(|pem| leaf::read_validity(&pem).ok());
-    if present.is_some_and(|(not_before, _)| not_before >= leaf.not_before()) {
-        return Err(SkipReason::Present);
-    }
-    let meta = to_json(&bundle.meta).map_err(|error| SkipReason::Broken(error.to_string()))?;
-    store.write(&key("key"), bundle.key_pem.as_bytes()).await.map_err(refused)?;
-    store.write(&key("crt"), bundle.chain_pem.as_bytes()).await.map_err(refused)?;
-    store.write(&key("json"), &meta).await.map_err(refused)
-}
-
-fn parse_name(text: &str) -> Result<Hostname, SkipReason> {
-    Hostname::parse(text).map_err(|error| SkipReason::NotAHostname(error.to_string()))
+fn parse_name(text: &str) -> Result<Subject, SkipReason> {
+    Subject::parse(text).map_err(|error| SkipReason::NotAHostname(error.to_string()))
 }
 
 /// A bundle of a source that has no metadata of CertMagic's kind, kept under every name of its certificate.

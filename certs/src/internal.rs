@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use clock::{SharedClock, Timestamp};
-use names::Hostname;
+use names::Subject;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose, SerialNumber, date_time_ymd,
@@ -106,7 +106,7 @@ impl InternalCa {
         &self.root_pem
     }
 
-    fn sign(&self, name: &Hostname) -> Result<Bundle, rcgen::Error> {
+    fn sign(&self, name: &Subject) -> Result<Bundle, rcgen::Error> {
         let key = KeyPair::generate()?;
         let leaf = self.leaf_params(name)?.signed_by(&key, &self.root)?;
         Ok(Bundle {
@@ -118,7 +118,7 @@ impl InternalCa {
         })
     }
 
-    fn leaf_params(&self, name: &Hostname) -> Result<CertificateParams, rcgen::Error> {
+    fn leaf_params(&self, name: &Subject) -> Result<CertificateParams, rcgen::Error> {
         let now = self.clock.now();
         let mut params = CertificateParams::new(vec![name.as_str().to_owned()])?;
         // No subject at all: names longer than 64 bytes are no common name, and clients ignore it anyway.
@@ -146,7 +146,7 @@ impl Issuer for InternalCa {
 
     async fn issue(
         &self,
-        name: &Hostname,
+        name: &Subject,
         _replaces: Option<&Bundle>,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Issued, IssueError> {
@@ -163,7 +163,7 @@ impl Issuer for InternalCa {
     }
 
     /// Nothing was kept: an issue that is cut off leaves no trace.
-    async fn settled(&self, _name: &Hostname) -> Result<(), IssueError> {
+    async fn settled(&self, _name: &Subject) -> Result<(), IssueError> {
         Ok(())
     }
 
@@ -171,7 +171,7 @@ impl Issuer for InternalCa {
         Ok(None)
     }
 
-    async fn unfinished(&self) -> Result<Vec<Hostname>, IssueError> {
+    async fn unfinished(&self) -> Result<Vec<Subject>, IssueError> {
         Ok(Vec::new())
     }
 }

@@ -4,9 +4,9 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use clock::Timestamp;
-use names::Hostname;
+use names::Subject;
 
-use crate::{Bundle, StoreError};
+use crate::{Bundle, DnsError, StoreError};
 
 /// Names an issuer in paths and logs; for ACME it is CertMagic's form of the directory URL, such as
 /// `acme-v02.api.letsencrypt.org-directory`.
@@ -48,6 +48,8 @@ pub struct Issued {
 /// A way of proving control over a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChallengeKind {
+    /// A TXT record (RFC 8555 section 8.4).
+    Dns01,
     /// A file on port 80 (RFC 8555 section 8.3).
     Http01,
     /// A certificate for `acme-tls/1` on port 443 (RFC 8737).
@@ -58,6 +60,7 @@ impl ChallengeKind {
     /// The word for metrics and logs, as in RFC 8555.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Dns01 => "dns-01",
             Self::Http01 => "http-01",
             Self::TlsAlpn01 => "tls-alpn-01",
         }
@@ -96,6 +99,9 @@ pub enum Progress {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IssueError {
+    /// The record of DNS-01 is not where the CA would look; the CA was not told to. The order stands and is resumed.
+    #[error("the challenge's DNS record is not in place")]
+    Dns(#[from] DnsError),
     /// The CA refused, with its problem document (RFC 8555 section 6.7).
     #[error("the CA refused: {kind}: {detail}")]
     Refused {
@@ -153,20 +159,23 @@ pub trait Issuer: Send + Sync + 'static {
     /// renewals (RFC 9773 section 5). An order that was cut off by a crash is resumed rather than placed again.
     async fn issue(
         &self,
-        name: &Hostname,
+        name: &Subject,
         replaces: Option<&Bundle>,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Issued, IssueError>;
 
     /// The certificate that [`issue`](Issuer::issue) gave for `name` is safely stored: what was kept for resuming the
     /// order can go.
-    async fn settled(&self, name: &Hostname) -> Result<(), IssueError>;
+    async fn settled(&self, name: &Subject) -> Result<(), IssueError>;
 
     /// When the issuer suggests renewing `bundle`, and when to ask again; `None` when it has no opinion.
     async fn renewal_hint(&self, bundle: &Bundle) -> Result<Option<RenewalHint>, IssueError>;
 
+    /// Removes what an earlier process has left elsewhere, as far as that is possible now.
+    async fn sweep(&self) {}
+
     /// Names whose orders were cut off by a crash and are still worth resuming.
-    async fn unfinished(&self) -> Result<Vec<Hostname>, IssueError>;
+    async fn unfinished(&self) -> Result<Vec<Subject>, IssueError>;
 }
 
 /// An issuer's wish about a renewal (RFC 9773 section 4).

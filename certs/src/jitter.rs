@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use names::Hostname;
+use names::Subject;
 
 /// A point in `[0, span)` that depends on `name` and `purpose` alone.
-pub(crate) fn jitter(name: &Hostname, purpose: &str, span: Duration) -> Duration {
+pub(crate) fn jitter(name: &Subject, purpose: &str, span: Duration) -> Duration {
     // FNV-1a, then a finalizer: stable across versions of the standard library, unlike its hashers.
     let bytes = name.as_str().bytes().chain(purpose.bytes());
     let hash =
@@ -55,7 +55,7 @@ mod tests {
         assert!(points.iter().all(|point| *point < span));
         let mean = points.iter().sum::<Duration>() / 1000;
         assert!((450..550).contains(&mean.as_secs()), "{mean:?}");
-        let name: Hostname = "host1.example".parse().unwrap();
+        let name: Subject = "host1.example".parse().unwrap();
         assert_eq!(jitter(&name, "renew", span), points[1]);
         assert_ne!(jitter(&name, "backoff", span), points[1]);
     }

@@ -9,7 +9,7 @@
 use std::{fmt, sync::Arc};
 
 use clock::Timestamp;
-use names::Hostname;
+use names::{Hostname, Subject};
 use rustls::{CertificateError, InconsistentKeys, SignatureAlgorithm, crypto::aws_lc_rs, sign::CertifiedKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
@@ -125,6 +125,19 @@ impl Leaf {
             Some(parent) => name.as_str().split_once('.').is_some_and(|(_, rest)| rest == parent),
             None => **entry == *name.as_str(),
         })
+    }
+
+    /// Whether it is what `subject` needs: it covers the hostname, or names the very wildcard.
+    pub fn serves(&self, subject: &Subject) -> bool {
+        match subject.hostname() {
+            Some(name) => self.covers(&name),
+            None => self.is_named(subject),
+        }
+    }
+
+    /// Whether a dNSName is `subject` itself: then the certificate is its own, and is renewed for it.
+    pub fn is_named(&self, subject: &Subject) -> bool {
+        self.names.iter().any(|entry| **entry == *subject.as_str())
     }
 
     /// The certificate's dNSName entries, lower-cased; wildcards with their `*.`.

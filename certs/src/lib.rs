@@ -11,6 +11,7 @@ mod acme;
 mod budget;
 mod certificates;
 mod challenges;
+mod dns01;
 mod failures;
 mod file_store;
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub use certificates::{
     CertificateView, Certificates, LoadError, ObtainError, Permission, Permit, Settings as CertificatesSettings,
 };
 pub use challenges::{Challenges, Guard, OfferError};
+pub use dns01::{ChallengeRecord, DnsError, DnsSolver};
 pub use failures::{Attempt, Failure, Fault};
 pub use file_store::{FileStore, OpenError};
 pub use import::{ImportError, ImportReport, ImportSource, SkipReason, Skipped, UnknownSource, import};

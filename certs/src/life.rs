@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use clock::Timestamp;
-use names::Hostname;
+use names::Subject;
 
 use crate::{RenewalHint, jitter::jitter};
 
@@ -102,7 +102,7 @@ impl Validity {
     }
 
     /// When to renew by our own rule: with 1/3 of the life left, 1/2 of a short one, and a little later for some.
-    fn ratio(self, name: &Hostname) -> Timestamp {
+    fn ratio(self, name: &Subject) -> Timestamp {
         let left = match self.life() < SHORT_LIFE {
             true => self.life() / 2,
             false => self.life() / 3,
@@ -112,7 +112,7 @@ impl Validity {
 
     /// When to renew: at the name's point of the window that the CA suggests, else by our own rule; never later than
     /// the start of the emergency.
-    pub(crate) fn renew_at(self, name: &Hostname, hint: Option<RenewalHint>) -> Timestamp {
+    pub(crate) fn renew_at(self, name: &Subject, hint: Option<RenewalHint>) -> Timestamp {
         let wished = match hint {
             Some(hint) => hint.start + jitter(name, "window", hint.end.since(hint.start)),
             None => self.ratio(name),

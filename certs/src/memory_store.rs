@@ -7,14 +7,14 @@ use std::{
 };
 
 use async_trait::async_trait;
-use names::Hostname;
+use names::Subject;
 use parking_lot::Mutex;
 
 use crate::{Bundle, Leaf, Scanned, Store, StoreError};
 
 #[derive(Default)]
 pub(crate) struct MemoryStore {
-    certificates: Mutex<BTreeMap<Hostname, Bundle>>,
+    certificates: Mutex<BTreeMap<Subject, Bundle>>,
     documents: Mutex<BTreeMap<String, Vec<u8>>>,
     down: AtomicBool,
     full: AtomicBool,
@@ -51,13 +51,15 @@ fn failed(action: &'static str, entry: &str) -> StoreError {
 
 #[async_trait]
 impl Store for MemoryStore {
-    async fn load(&self, name: &Hostname) -> Result<Option<Bundle>, StoreError> {
+    async fn load(&self, name: &Subject) -> Result<Option<Bundle>, StoreError> {
         self.loads.fetch_add(1, Ordering::SeqCst);
         self.works("read", name.as_str())?;
-        Ok(self.certificates.lock().get(name).cloned())
+        let certificates = self.certificates.lock();
+        let above = || certificates.get(&Subject::above(&name.hostname()?)?);
+        Ok(certificates.get(name).or_else(above).cloned())
     }
 
-    async fn save(&self, name: &Hostname, bundle: &Bundle) -> Result<(), StoreError> {
+    async fn save(&self, name: &Subject, bundle: &Bundle) -> Result<(), StoreError> {
         self.works("write", name.as_str())?;
         if self.full.load(Ordering::SeqCst) {
             return Err(failed("write", name.as_str()));
@@ -69,7 +71,7 @@ impl Store for MemoryStore {
     async fn scan(&self, visit: &mut (dyn FnMut(Vec<Scanned>) -> bool + Send)) -> Result<(), StoreError> {
         self.works("list", "certificates")?;
         let entries = self.certificates.lock().clone();
-        for (name, bundle) in entries {
+        for (name, bundle) in entries.into_iter().filter(|(name, _)| !name.is_wildcard()) {
             let Ok(leaf) = Leaf::parse(&bundle) else { continue };
             let (not_before, not_after) = (leaf.not_before(), leaf.not_after());
             if !visit(vec![Scanned { name, issuer: bundle.issuer, not_before, not_after }]) {

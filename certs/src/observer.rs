@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use clock::Timestamp;
-use names::Hostname;
+use names::Subject;
 
 use crate::{Failure, Leaf, Scanned};
 
@@ -38,12 +38,12 @@ pub enum Step<'a> {
 /// Hears every step. Called in the middle of the manager's work: it must not block.
 pub trait Observer: Send + Sync + 'static {
     /// `step` was taken for `name` at `at`.
-    fn observe(&self, name: &Hostname, step: &Step<'_>, at: Timestamp);
+    fn observe(&self, name: &Subject, step: &Step<'_>, at: Timestamp);
 }
 
 /// Nobody wants to know.
 pub(crate) struct Nobody;
 
 impl Observer for Nobody {
-    fn observe(&self, _: &Hostname, _: &Step<'_>, _: Timestamp) {}
+    fn observe(&self, _: &Subject, _: &Step<'_>, _: Timestamp) {}
 }

@@ -4,7 +4,7 @@
 
 use async_trait::async_trait;
 use clock::Timestamp;
-use names::Hostname;
+use names::Subject;
 
 use crate::IssuerKey;
 
@@ -25,7 +25,7 @@ pub struct Bundle {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scanned {
     /// The name the entry is kept under.
-    pub name: Hostname,
+    pub name: Subject,
     /// Who issued it.
     pub issuer: IssuerKey,
     /// Start of validity.
@@ -65,16 +65,16 @@ pub enum StoreError {
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Whether an entry of this name can be kept at all: asked before an order, which would be lost otherwise.
-    fn can_keep(&self, _name: &Hostname) -> bool {
+    fn can_keep(&self, _name: &Subject) -> bool {
         true
     }
 
     /// The certificate for `name`: of several issuers' the one whose validity began last. A broken entry of one issuer
     /// is reported (log, counter) and skipped when another issuer's is sound; it is an error when it is the only one.
-    async fn load(&self, name: &Hostname) -> Result<Option<Bundle>, StoreError>;
+    async fn load(&self, name: &Subject) -> Result<Option<Bundle>, StoreError>;
 
     /// Saves a certificate with its key, replacing the one of the same issuer.
-    async fn save(&self, name: &Hostname, bundle: &Bundle) -> Result<(), StoreError>;
+    async fn save(&self, name: &Subject, bundle: &Bundle) -> Result<(), StoreError>;
 
     /// Walks over all certificates in pieces of bounded size, calling `visit` with each piece; broken entries are
     /// reported and skipped. Ends early when `visit` returns `false`.

@@ -105,6 +105,15 @@ impl Hostname {
         rest.contains('.').then_some(rest)
     }
 
+    /// A text that is known to be canonical.
+    pub(crate) fn from_canonical(text: Arc<str>) -> Self {
+        Self(text)
+    }
+
+    pub(crate) fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+
     fn from_ascii(text: &str) -> Result<Self, HostnameError> {
         if text.len() > MAX_HOSTNAME {
             return Err(HostnameError::TooLong);

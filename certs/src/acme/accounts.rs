@@ -180,6 +180,7 @@ impl Accounts {
 /// An error for the others who waited for the same attempt.
 fn copy(error: &IssueError) -> IssueError {
     match error {
+        IssueError::Dns(error) => IssueError::Dns(error.clone()),
         IssueError::Refused { kind, detail, problem, retry_after, authorization } => IssueError::Refused {
             kind: kind.clone(),
             detail: detail.clone(),

@@ -2,16 +2,15 @@
 
 use clock::Timestamp;
 use instant_acme::CertificateIdentifier;
-use names::Hostname;
+use names::Subject;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 
 use crate::{Bundle, IssueError, Leaf};
 
 /// Whether `bundle` is a certificate for `name` alone that can be served: its key, its names, its period.
-pub(super) fn check(bundle: &Bundle, name: &Hostname, now: Timestamp) -> Result<(), IssueError> {
+pub(super) fn check(bundle: &Bundle, name: &Subject, now: Timestamp) -> Result<(), IssueError> {
     let leaf = Leaf::parse(bundle).map_err(|error| unusable(telemetry::chain(&error).to_string()))?;
-    let mut names = leaf.names();
-    if names.next() != Some(name.as_str()) || names.next().is_some() {
+    if !leaf.is_named(name) || leaf.names().count() > 1 {
         let names: Vec<_> = leaf.names().take(10).collect();
         return Err(unusable(format!("it is for {} instead of {name}", names.join(", "))));
     }

@@ -5,10 +5,13 @@
 use std::sync::Arc;
 
 use clock::Timestamp;
-use names::Hostname;
+use names::Subject;
 use serde::{Deserialize, Serialize};
 
-use crate::{IssuerKey, Store, StoreError};
+use crate::{
+    IssuerKey, Store, StoreError,
+    file_store::{stem, subject},
+};
 
 /// An order in flight.
 #[derive(Serialize, Deserialize)]
@@ -34,7 +37,7 @@ impl Journal {
     }
 
     /// The order that was cut off, if there is one. A torn entry is no order: it cannot be resumed.
-    pub(super) async fn load(&self, name: &Hostname) -> Result<Option<Entry>, StoreError> {
+    pub(super) async fn load(&self, name: &Subject) -> Result<Option<Entry>, StoreError> {
         let Some(bytes) = self.store.read(&self.key(name)).await? else { return Ok(None) };
         match serde_json::from_slice(&bytes) {
             Ok(entry) => Ok(Some(entry)),
@@ -45,24 +48,24 @@ impl Journal {
         }
     }
 
-    pub(super) async fn save(&self, name: &Hostname, entry: &Entry) -> Result<(), StoreError> {
+    pub(super) async fn save(&self, name: &Subject, entry: &Entry) -> Result<(), StoreError> {
         // Strings and a number: serializing cannot fail.
         let bytes = serde_json::to_vec(entry).unwrap_or_default();
         self.store.write(&self.key(name), &bytes).await
     }
 
-    pub(super) async fn remove(&self, name: &Hostname) -> Result<(), StoreError> {
+    pub(super) async fn remove(&self, name: &Subject) -> Result<(), StoreError> {
         self.store.remove(&self.key(name)).await
     }
 
     /// The names of all orders in the journal.
-    pub(super) async fn names(&self) -> Result<Vec<Hostname>, StoreError> {
+    pub(super) async fn names(&self) -> Result<Vec<Subject>, StoreError> {
         let keys = self.store.list(&self.folder).await?;
-        let names = keys.iter().filter_map(|key| key.rsplit('/').next()?.strip_suffix(".json")?.parse().ok());
+        let names = keys.iter().filter_map(|key| key.rsplit('/').next()?.strip_suffix(".json").and_then(subject));
         Ok(names.collect())
     }
 
-    fn key(&self, name: &Hostname) -> String {
-        format!("{}/{name}.json", self.folder)
+    fn key(&self, name: &Subject) -> String {
+        format!("{}/{}.json", self.folder, stem(name))
     }
 }

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use instant_acme::{AuthorizationStatus, ChallengeType, Error, Order, OrderStatus};
-use names::Hostname;
+use names::Subject;
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use serde_json::json;
 
@@ -44,15 +44,16 @@ const FAILED_LOOKS: u32 = 3;
 enum Proof {
     /// The CA does not look any more; the order may still have another state than ready.
     Done,
-    /// The CA offers neither of the challenges that we can meet.
+    /// The CA offers none of the challenges that we can meet.
     Unoffered,
 }
 
 impl Placed<'_> {
-    /// Brings the order to its end, proving control by `kind` if that is still asked for.
-    pub(super) async fn complete(mut self, kind: ChallengeKind) -> Result<Bundle, IssueError> {
+    /// Brings the order to its end, proving control by the first of `kinds` that the CA offers, if that is still asked
+    /// for.
+    pub(super) async fn complete(mut self, kinds: &[ChallengeKind]) -> Result<Bundle, IssueError> {
         if self.status() == OrderStatus::Pending {
-            self.prove(kind).await?;
+            self.prove(kinds).await?;
         }
         (self.wish.progress)(Progress::Authorized);
         if self.status() == OrderStatus::Ready {
@@ -67,7 +68,7 @@ impl Placed<'_> {
     }
 
     /// Proves control while the journal is written; both must be done before anything is finalized.
-    async fn prove(&mut self, kind: ChallengeKind) -> Result<(), IssueError> {
+    async fn prove(&mut self, kinds: &[ChallengeKind]) -> Result<(), IssueError> {
         let (journal, name) = (&self.wish.issuer.journal, self.wish.name);
         let written = async {
             match self.journalled {
@@ -75,19 +76,22 @@ impl Placed<'_> {
                 false => journal.save(name, &self.entry).await.map_err(IssueError::Store),
             }
         };
-        let proof = Self::offer(self.wish, &mut self.order, kind);
+        let proof = Self::offer(self.wish, &mut self.order, kinds);
         let (written, proof) = tokio::join!(written, proof);
         written?;
         self.journalled = true;
         match proof? {
             Proof::Done => Ok(()),
-            Proof::Unoffered => Err(unusable("the CA offers neither tls-alpn-01 nor http-01".to_owned())),
+            Proof::Unoffered => {
+                let kinds: Vec<_> = kinds.iter().map(|kind| kind.as_str()).collect();
+                Err(unusable(format!("the CA does not offer {}", kinds.join(" or "))))
+            }
         }
     }
 
     /// Offers the challenge of every authorization that is still pending, and waits until the CA has looked.
-    async fn offer(wish: Wish<'_>, order: &mut Order, kind: ChallengeKind) -> Result<Proof, IssueError> {
-        let Some(Offered { kind, guard, told }) = Self::offer_one(wish, order, kind).await? else {
+    async fn offer(wish: Wish<'_>, order: &mut Order, kinds: &[ChallengeKind]) -> Result<Proof, IssueError> {
+        let Some(Offered { kind, guard, told }) = Self::offer_one(wish, order, kinds).await? else {
             return Ok(Proof::Unoffered);
         };
         let looked = poll(order, |status| status == OrderStatus::Pending);
@@ -113,7 +117,7 @@ impl Placed<'_> {
     async fn offer_one(
         wish: Wish<'_>,
         order: &mut Order,
-        wanted: ChallengeKind,
+        kinds: &[ChallengeKind],
     ) -> Result<Option<Offered>, IssueError> {
         let authorization = signed!(async {
             let mut authorizations = order.authorizations();
@@ -127,12 +131,12 @@ impl Placed<'_> {
         let mut authorizations = order.authorizations();
         let Some(Ok(mut authorization)) = authorizations.next().await else { return Ok(None) };
         let offered = |kind: ChallengeKind| authorization.challenges.iter().any(|c| c.r#type == acme_type(kind));
-        let Some(kind) = [wanted, other(wanted)].into_iter().find(|kind| offered(*kind)) else { return Ok(None) };
+        let Some(kind) = kinds.iter().copied().find(|kind| offered(*kind)) else { return Ok(None) };
         let Some(mut challenge) = authorization.challenge(acme_type(kind)) else { return Ok(None) };
-        let guard = wish.issuer.offer(wish.name, kind, &challenge)?;
+        let guard = wish.issuer.offer(wish.name, kind, &challenge).await?;
         let told = signed!(challenge.set_ready()).map_err(issue_error);
         (wish.progress)(Progress::Offered(kind));
-        Ok(Some(Offered { kind: Some(kind), guard: Some(guard), told }))
+        Ok(Some(Offered { kind: Some(kind), guard, told }))
     }
 
     /// Why the order became invalid: the challenge's own problem, which names what the CA saw.
@@ -217,7 +221,7 @@ async fn poll(order: &mut Order, busy: impl Fn(OrderStatus) -> bool) -> Result<(
     Ok(())
 }
 
-fn signing_request(name: &Hostname, key_pem: &str) -> Result<Cow<'static, [u8]>, IssueError> {
+fn signing_request(name: &Subject, key_pem: &str) -> Result<Cow<'static, [u8]>, IssueError> {
     // rcgen's errors never quote the key, and the journal's key is not worth another order.
     let failed = |error: rcgen::Error| unusable(format!("the signing request could not be made: {error}"));
     let key = KeyPair::from_pem(key_pem).map_err(failed)?;
@@ -238,15 +242,9 @@ pub(super) fn refusal_kind_of(error: &Error) -> Option<&str> {
 
 fn acme_type(kind: ChallengeKind) -> ChallengeType {
     match kind {
+        ChallengeKind::Dns01 => ChallengeType::Dns01,
         ChallengeKind::Http01 => ChallengeType::Http01,
         ChallengeKind::TlsAlpn01 => ChallengeType::TlsAlpn01,
-    }
-}
-
-pub(super) fn other(kind: ChallengeKind) -> ChallengeKind {
-    match kind {
-        ChallengeKind::Http01 => ChallengeKind::TlsAlpn01,
-        ChallengeKind::TlsAlpn01 => ChallengeKind::Http01,
     }
 }
 

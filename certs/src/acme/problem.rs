@@ -111,7 +111,8 @@ pub(super) fn document(problem: &Problem) -> Value {
 pub(super) fn refusal_kind(error: &IssueError) -> Option<&str> {
     match error {
         IssueError::Refused { kind, .. } => Some(kind),
-        IssueError::Unreachable { .. }
+        IssueError::Dns(_)
+        | IssueError::Unreachable { .. }
         | IssueError::Unusable { .. }
         | IssueError::TimedOut { .. }
         | IssueError::Store(_) => None,

@@ -35,17 +35,23 @@ impl Ways {
     }
 
     pub(super) fn won(&self, kind: ChallengeKind) {
-        self.record(kind).won.fetch_add(1, Ordering::Relaxed);
+        if let Some(record) = self.record(kind) {
+            record.won.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn lost(&self, kind: ChallengeKind) {
-        self.record(kind).lost.fetch_add(1, Ordering::Relaxed);
+        if let Some(record) = self.record(kind) {
+            record.lost.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
-    fn record(&self, kind: ChallengeKind) -> &Record {
+    /// A record in the DNS is chosen by the name, not by past success.
+    fn record(&self, kind: ChallengeKind) -> Option<&Record> {
         match kind {
-            ChallengeKind::Http01 => &self.http,
-            ChallengeKind::TlsAlpn01 => &self.alpn,
+            ChallengeKind::Dns01 => None,
+            ChallengeKind::Http01 => Some(&self.http),
+            ChallengeKind::TlsAlpn01 => Some(&self.alpn),
         }
     }
 }

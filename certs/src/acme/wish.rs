@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use instant_acme::{Account, Error, Identifier, NewOrder, Order, OrderStatus};
-use names::Hostname;
+use names::Subject;
 use rcgen::KeyPair;
 
 use super::{
@@ -20,7 +20,7 @@ use crate::{Bundle, IssueError, Progress};
 pub(super) struct Wish<'a> {
     pub(super) issuer: &'a AcmeIssuer,
     pub(super) account: &'a Account,
-    pub(super) name: &'a Hostname,
+    pub(super) name: &'a Subject,
     pub(super) replaces: Option<&'a Bundle>,
     pub(super) progress: &'a (dyn Fn(Progress) + Send + Sync),
 }

@@ -8,13 +8,13 @@ use std::{
     sync::Arc,
 };
 
-use names::Hostname;
+use names::Subject;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 /// All flights of one kind.
 pub(super) struct Flights<T> {
-    open: Mutex<HashMap<Hostname, watch::Receiver<Option<T>>>>,
+    open: Mutex<HashMap<Subject, watch::Receiver<Option<T>>>>,
 }
 
 /// A seat on a flight: the outcome is waited for here.
@@ -23,7 +23,7 @@ pub(super) struct Ticket<T>(watch::Receiver<Option<T>>);
 /// The duty to do the work and to tell its outcome. Dropped without that, everybody who waits is told nothing came.
 pub(super) struct Pilot<T> {
     flights: Arc<Flights<T>>,
-    name: Hostname,
+    name: Subject,
     outcome: watch::Sender<Option<T>>,
 }
 
@@ -35,7 +35,7 @@ impl<T> Default for Flights<T> {
 
 impl<T: Clone> Flights<T> {
     /// A seat on the flight of `name`; with the duty to fly it for whoever is first.
-    pub(super) fn board(self: &Arc<Self>, name: &Hostname) -> (Ticket<T>, Option<Pilot<T>>) {
+    pub(super) fn board(self: &Arc<Self>, name: &Subject) -> (Ticket<T>, Option<Pilot<T>>) {
         let mut open = self.open.lock();
         match open.entry(name.clone()) {
             hash_map::Entry::Occupied(flight) => (Ticket(flight.get().clone()), None),
@@ -48,8 +48,13 @@ impl<T: Clone> Flights<T> {
         }
     }
 
+    /// A seat on the flight of `name`, if there is one.
+    pub(super) fn find(&self, name: &Subject) -> Option<Ticket<T>> {
+        self.open.lock().get(name).cloned().map(Ticket)
+    }
+
     /// Whether work for `name` is under way.
-    pub(super) fn is_open(&self, name: &Hostname) -> bool {
+    pub(super) fn is_open(&self, name: &Subject) -> bool {
         self.open.lock().contains_key(name)
     }
 
@@ -84,7 +89,7 @@ impl<T> Drop for Pilot<T> {
 mod tests {
     use super::*;
 
-    fn name() -> Hostname {
+    fn name() -> Subject {
         "a.example".parse().unwrap()
     }
 

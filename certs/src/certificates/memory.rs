@@ -4,14 +4,14 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use clock::Timestamp;
 use moka::sync::Cache;
-use names::Hostname;
+use names::Subject;
 use parking_lot::RwLock;
 
 use crate::{Bundle, Leaf};
@@ -26,11 +26,13 @@ pub(super) const UNSAVED: usize = 1000;
 /// Certificates at hand.
 pub(super) struct Memory {
     /// Parsed, bounded in bytes, the least used go first.
-    leaves: Cache<Hostname, Arc<Leaf>>,
+    leaves: Cache<Subject, Arc<Leaf>>,
+    /// Whether a wildcard's was ever among them: else nobody looks for one.
+    wildcards: AtomicBool,
     /// Until when a name is believed to be missing from the store.
-    missing: Cache<Hostname, Timestamp>,
+    missing: Cache<Subject, Timestamp>,
     /// Certificates that exist nowhere else yet.
-    unsaved: RwLock<HashMap<Hostname, Unsaved>>,
+    unsaved: RwLock<HashMap<Subject, Unsaved>>,
     unsaved_count: AtomicUsize,
 }
 
@@ -45,6 +47,7 @@ impl Memory {
     pub(super) fn new(bytes: u64) -> Self {
         Self {
             leaves: Cache::builder().max_capacity(bytes).weigher(|_, leaf: &Arc<Leaf>| leaf.weight()).build(),
+            wildcards: AtomicBool::new(false),
             missing: Cache::new(MISSING),
             unsaved: RwLock::default(),
             unsaved_count: AtomicUsize::new(0),
@@ -52,7 +55,7 @@ impl Memory {
     }
 
     /// A certificate that may be served now.
-    pub(super) fn find(&self, name: &Hostname, now: Timestamp) -> Option<Arc<Leaf>> {
+    pub(super) fn find(&self, name: &Subject, now: Timestamp) -> Option<Arc<Leaf>> {
         let found = self.leaves.get(name).filter(|leaf| leaf.is_valid_at(now));
         match found {
             None if self.unsaved_count.load(Ordering::Acquire) > 0 => {
@@ -62,36 +65,47 @@ impl Memory {
         }
     }
 
-    pub(super) fn insert(&self, name: &Hostname, leaf: Arc<Leaf>) {
+    /// The certificate of the wildcard above `name` that may be served now.
+    pub(super) fn find_wildcard(&self, name: &Subject, now: Timestamp) -> Option<Arc<Leaf>> {
+        if !self.wildcards.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.find(&Subject::above(&name.hostname()?)?, now)
+    }
+
+    pub(super) fn insert(&self, name: &Subject, leaf: Arc<Leaf>) {
         self.missing.invalidate(name);
+        if name.is_wildcard() {
+            self.wildcards.store(true, Ordering::Relaxed);
+        }
         self.leaves.insert(name.clone(), leaf);
     }
 
-    pub(super) fn forget(&self, name: &Hostname) {
+    pub(super) fn forget(&self, name: &Subject) {
         self.leaves.invalidate(name);
         self.forget_unsaved(name);
     }
 
-    pub(super) fn is_missing(&self, name: &Hostname, now: Timestamp) -> bool {
+    pub(super) fn is_missing(&self, name: &Subject, now: Timestamp) -> bool {
         self.missing.get(name).is_some_and(|until| now < until)
     }
 
-    pub(super) fn set_missing(&self, name: &Hostname, now: Timestamp) {
+    pub(super) fn set_missing(&self, name: &Subject, now: Timestamp) {
         self.missing.insert(name.clone(), now + MISSING_BELIEVED);
     }
 
-    pub(super) fn find_unsaved(&self, name: &Hostname) -> Option<Unsaved> {
+    pub(super) fn find_unsaved(&self, name: &Subject) -> Option<Unsaved> {
         self.unsaved.read().get(name).cloned()
     }
 
-    pub(super) fn set_unsaved(&self, name: &Hostname, unsaved: Unsaved) {
+    pub(super) fn set_unsaved(&self, name: &Subject, unsaved: Unsaved) {
         let mut all = self.unsaved.write();
         all.insert(name.clone(), unsaved);
         self.unsaved_count.store(all.len(), Ordering::Release);
     }
 
     /// The certificate `saved` is in the store now; a newer one that is not stays.
-    pub(super) fn set_saved(&self, name: &Hostname, saved: &Arc<Leaf>) {
+    pub(super) fn set_saved(&self, name: &Subject, saved: &Arc<Leaf>) {
         let mut all = self.unsaved.write();
         if all.get(name).is_some_and(|unsaved| Arc::ptr_eq(&unsaved.leaf, saved)) {
             all.remove(name);
@@ -100,7 +114,7 @@ impl Memory {
     }
 
     /// A newer certificate of the name is in the store, or none is wanted.
-    pub(super) fn forget_unsaved(&self, name: &Hostname) {
+    pub(super) fn forget_unsaved(&self, name: &Subject) {
         if self.unsaved_count() > 0 {
             let mut all = self.unsaved.write();
             all.remove(name);
@@ -109,7 +123,7 @@ impl Memory {
     }
 
     /// Everything that is not in the store yet.
-    pub(super) fn unsaved(&self) -> Vec<(Hostname, Unsaved)> {
+    pub(super) fn unsaved(&self) -> Vec<(Subject, Unsaved)> {
         self.unsaved.read().iter().map(|(name, unsaved)| (name.clone(), unsaved.clone())).collect()
     }
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use clock::{SharedClock, Timestamp};
-use names::Hostname;
+use names::Subject;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -95,7 +95,11 @@ impl Line {
             Err(IssueError::Unreachable { .. } | IssueError::TimedOut { .. }) => {
                 self.outage.lock().failed(self.clock.now());
             }
-            Ok(()) | Err(IssueError::Refused { .. } | IssueError::Unusable { .. } | IssueError::Store(_)) => {
+            // Records are written after the CA has taken the order.
+            Ok(())
+            | Err(
+                IssueError::Dns(_) | IssueError::Refused { .. } | IssueError::Unusable { .. } | IssueError::Store(_),
+            ) => {
                 *self.outage.lock() = Outage::default();
             }
         }
@@ -145,7 +149,7 @@ impl<'a> Watch<'a> {
 
 impl Shared {
     /// Asks one issuer after the other. What they said is kept when none has a certificate for us.
-    pub(super) async fn order(self: &Arc<Self>, name: &Hostname, lane: Lane, replaces: Option<&Bundle>) -> Obtained {
+    pub(super) async fn order(self: &Arc<Self>, name: &Subject, lane: Lane, replaces: Option<&Bundle>) -> Obtained {
         if self.memory.unsaved_count() >= UNSAVED {
             return Err(ObtainError::Busy);
         }
@@ -179,7 +183,7 @@ impl Shared {
     async fn ask(
         &self,
         line: &Line,
-        name: &Hostname,
+        name: &Subject,
         replaces: Option<&Bundle>,
         watch: &Watch<'_>,
     ) -> Result<Fresh, IssueError> {
@@ -193,7 +197,7 @@ impl Shared {
         result
     }
 
-    async fn give_up(&self, name: &Hostname, attempts: Vec<Attempt>, refuted: usize, renewal: bool) -> Obtained {
+    async fn give_up(&self, name: &Subject, attempts: Vec<Attempt>, refuted: usize, renewal: bool) -> Obtained {
         let (failure, saved) = self.failures.record(name, attempts, refuted).await;
         for attempt in &failure.last {
             self.metrics.failure(&attempt.reason);
@@ -218,7 +222,7 @@ impl Shared {
     async fn keep(
         self: &Arc<Self>,
         line: &Arc<Line>,
-        name: &Hostname,
+        name: &Subject,
         fresh: Fresh,
         lane: Lane,
         attempt: u32,
@@ -249,7 +253,7 @@ impl Shared {
     }
 
     /// Puts a new certificate in the place of the one served so far.
-    fn serve(&self, name: &Hostname, leaf: &Arc<Leaf>, renew_at: Option<Timestamp>) {
+    fn serve(&self, name: &Subject, leaf: &Arc<Leaf>, renew_at: Option<Timestamp>) {
         let now = self.clock.now();
         self.memory.insert(name, Arc::clone(leaf));
         let renew_at = renew_at.unwrap_or_else(|| validity(leaf).renew_at(name, None));
@@ -261,13 +265,13 @@ impl Shared {
     }
 
     /// Settles while the certificate is served already: nobody waits for it, and a crash before it costs nothing.
-    fn settle_behind(self: &Arc<Self>, line: &Arc<Line>, name: &Hostname) {
+    fn settle_behind(self: &Arc<Self>, line: &Arc<Line>, name: &Subject) {
         let (shared, line, name) = (Arc::clone(self), Arc::clone(line), name.clone());
         self.tasks.spawn(async move { shared.settle(&line, &name).await });
     }
 
     /// The certificate is safe: neither the order nor earlier failures need to be remembered.
-    async fn settle(&self, line: &Line, name: &Hostname) {
+    async fn settle(&self, line: &Line, name: &Subject) {
         if let Err(error) = line.issuer.settled(name).await {
             tracing::warn!(%name, error = %telemetry::chain(&error), "the journal still holds a finished order");
         }
@@ -313,10 +317,10 @@ struct Fresh {
 
 /// What was issued, if it can be served here and now. One that is not valid by our clock would be ordered again at the
 /// next visit, and again.
-fn usable(issued: Issued, name: &Hostname, now: Timestamp) -> Result<Fresh, IssueError> {
+fn usable(issued: Issued, name: &Subject, now: Timestamp) -> Result<Fresh, IssueError> {
     let bad = |problem: String| IssueError::Unusable { problem };
     let leaf = Leaf::parse(&issued.bundle).map_err(|error| bad(telemetry::chain(&error).to_string()))?;
-    if !leaf.covers(name) {
+    if !leaf.serves(name) {
         return Err(bad(format!("it does not cover {name}")));
     }
     match leaf.is_valid_at(now) {

@@ -12,7 +12,7 @@ use std::{
 };
 
 use clock::Timestamp;
-use names::Hostname;
+use names::Subject;
 
 use crate::life::{Action, Event, State, step};
 
@@ -24,9 +24,9 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The plan of all names with a certificate, and of those whose order is in flight.
 pub(super) struct Plan {
-    names: HashMap<Hostname, Planned>,
-    renewals: BinaryHeap<Reverse<(Timestamp, Hostname)>>,
-    hints: BinaryHeap<Reverse<(Timestamp, Hostname)>>,
+    names: HashMap<Subject, Planned>,
+    renewals: BinaryHeap<Reverse<(Timestamp, Subject)>>,
+    hints: BinaryHeap<Reverse<(Timestamp, Subject)>>,
     horizon: Timestamp,
 }
 
@@ -73,7 +73,7 @@ impl Plan {
     }
 
     /// Where `name` stands.
-    pub(super) fn state(&self, name: &Hostname) -> Option<State> {
+    pub(super) fn state(&self, name: &Subject) -> Option<State> {
         self.names.get(name).map(|planned| planned.state)
     }
 
@@ -83,13 +83,13 @@ impl Plan {
     }
 
     /// What follows from `event`: the state is kept, what is left to be done is returned.
-    pub(super) fn apply(&mut self, name: &Hostname, event: Event, now: Timestamp) -> Vec<Action> {
+    pub(super) fn apply(&mut self, name: &Subject, event: Event, now: Timestamp) -> Vec<Action> {
         let state = self.state(name).unwrap_or(State::Missing);
         self.apply_from(name, state, event, now)
     }
 
     /// The same from a state that the caller knows better.
-    pub(super) fn apply_from(&mut self, name: &Hostname, state: State, event: Event, now: Timestamp) -> Vec<Action> {
+    pub(super) fn apply_from(&mut self, name: &Subject, state: State, event: Event, now: Timestamp) -> Vec<Action> {
         let (state, actions) = step(state, event, now);
         match actions.contains(&Action::Forget) {
             true => drop(self.names.remove(name)),
@@ -104,7 +104,7 @@ impl Plan {
     }
 
     /// Asks the issuer about the renewal at `at`.
-    pub(super) fn ask_at(&mut self, name: &Hostname, at: Timestamp) {
+    pub(super) fn ask_at(&mut self, name: &Subject, at: Timestamp) {
         let Some(planned) = self.names.get_mut(name) else { return };
         planned.hint_at = at.into();
         if Timestamp::from(planned.hint_at) < self.horizon {
@@ -113,7 +113,7 @@ impl Plan {
     }
 
     /// Takes a name out, unless its order is in flight: that one's end decides.
-    pub(super) fn forget(&mut self, name: &Hostname) {
+    pub(super) fn forget(&mut self, name: &Subject) {
         if !matches!(self.state(name), Some(State::Issuing { .. })) {
             self.names.remove(name);
         }
@@ -143,7 +143,7 @@ impl Plan {
     }
 
     /// The next name whose renewal is due.
-    pub(super) fn pop_renewal(&mut self, now: Timestamp) -> Option<Hostname> {
+    pub(super) fn pop_renewal(&mut self, now: Timestamp) -> Option<Subject> {
         while let Some(Reverse((due, name))) = take_due(&mut self.renewals, now) {
             if self.state(&name).and_then(State::due) == Some(due) {
                 return Some(name);
@@ -153,7 +153,7 @@ impl Plan {
     }
 
     /// The next name whose issuer is to be asked about the renewal. It is not asked again before [`ask_at`](Self::ask_at).
-    pub(super) fn pop_hint(&mut self, now: Timestamp) -> Option<Hostname> {
+    pub(super) fn pop_hint(&mut self, now: Timestamp) -> Option<Subject> {
         while let Some(Reverse((due, name))) = take_due(&mut self.hints, now) {
             if let Some(planned) = self.names.get_mut(&name)
                 && Timestamp::from(planned.hint_at) == due
@@ -166,7 +166,7 @@ impl Plan {
     }
 
     /// Puts back a name for which there was no slot.
-    pub(super) fn push_back(&mut self, name: Hostname) {
+    pub(super) fn push_back(&mut self, name: Subject) {
         if let Some(due) = self.state(&name).and_then(State::due) {
             self.renewals.push(Reverse((due, name)));
         }
@@ -174,26 +174,26 @@ impl Plan {
 
     /// When to look again.
     pub(super) fn next(&self) -> Timestamp {
-        let first = |heap: &BinaryHeap<Reverse<(Timestamp, Hostname)>>| heap.peek().map(|Reverse((due, _))| *due);
+        let first = |heap: &BinaryHeap<Reverse<(Timestamp, Subject)>>| heap.peek().map(|Reverse((due, _))| *due);
         let dues = [first(&self.renewals), first(&self.hints), Some(self.horizon - HORIZON / 2)];
         dues.into_iter().flatten().min().unwrap_or(Timestamp::EPOCH)
     }
 
-    fn set_state(&mut self, name: &Hostname, state: State) {
+    fn set_state(&mut self, name: &Subject, state: State) {
         match self.names.get_mut(name) {
             Some(planned) => planned.state = state,
             None => drop(self.names.insert(name.clone(), Planned { state, hint_at: Seconds::NEVER })),
         }
     }
 
-    fn wake(&mut self, name: &Hostname, at: Timestamp) {
+    fn wake(&mut self, name: &Subject, at: Timestamp) {
         if at < self.horizon {
             self.renewals.push(Reverse((at, name.clone())));
         }
     }
 }
 
-type Entry = Reverse<(Timestamp, Hostname)>;
+type Entry = Reverse<(Timestamp, Subject)>;
 
 fn take_due(heap: &mut BinaryHeap<Entry>, now: Timestamp) -> Option<Entry> {
     let Reverse((due, _)) = heap.peek()?;
@@ -211,7 +211,7 @@ mod tests {
         Timestamp::from_millis(secs * 1000)
     }
 
-    fn name(text: &str) -> Hostname {
+    fn name(text: &str) -> Subject {
         text.parse().unwrap()
     }
 
@@ -274,6 +274,6 @@ mod tests {
 
     #[test]
     fn a_planned_name_costs_48_bytes_beside_its_text() {
-        assert_eq!(size_of::<(Hostname, Planned)>(), 48);
+        assert_eq!(size_of::<(Subject, Planned)>(), 48);
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clock::Timestamp;
-use names::Hostname;
+use names::Subject;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -35,14 +35,14 @@ const HINT_RETRY: Duration = Duration::from_secs(3600);
 const STOPPING: Duration = Duration::from_secs(5);
 
 /// When an issuer is asked first about the renewal of a certificate: soon, or spread over `within`.
-pub(super) fn first_hint(name: &Hostname, now: Timestamp, within: Duration) -> Timestamp {
+pub(super) fn first_hint(name: &Subject, now: Timestamp, within: Duration) -> Timestamp {
     now + jitter(name, "hint", within.max(FIRST_HINT_WITHIN))
 }
 
 /// Runs until `stop`.
 pub(super) async fn run(shared: &Arc<Shared>, stop: CancellationToken) {
     let hints = Arc::new(Semaphore::new(HINTS_AT_ONCE));
-    for work in [Startup::Resume, Startup::Scan] {
+    for work in [Startup::Resume, Startup::Scan, Startup::Sweep] {
         let (shared, stop) = (Arc::clone(shared), stop.clone());
         shared.clone().tasks.spawn(async move { stop.run_until_cancelled(work.run(&shared)).await });
     }
@@ -70,6 +70,8 @@ enum Startup {
     Resume,
     /// Plan the renewals of everything in the store.
     Scan,
+    /// Remove what an earlier process left elsewhere.
+    Sweep,
 }
 
 impl Startup {
@@ -77,6 +79,11 @@ impl Startup {
         match self {
             Self::Resume => shared.resume().await,
             Self::Scan => shared.scan().await,
+            Self::Sweep => {
+                for line in &shared.lines {
+                    line.issuer.sweep().await;
+                }
+            }
         }
     }
 }
@@ -145,7 +152,7 @@ impl Shared {
     }
 
     /// One name whose moment has come. The renewal runs in a task of its own: a panic in it costs this one attempt.
-    async fn renew(self: Arc<Self>, name: Hostname, slot: OwnedSemaphorePermit) {
+    async fn renew(self: Arc<Self>, name: Subject, slot: OwnedSemaphorePermit) {
         if self.apply(&name, Event::Due).contains(&Action::Ask) && self.is_wanted(&name).await {
             let (shared, flown) = (Arc::clone(&self), name.clone());
             let done = self.tasks.spawn(async move { shared.renew_wanted(&flown).await }).await;
@@ -159,7 +166,7 @@ impl Shared {
         self.changed.notify_one();
     }
 
-    async fn is_wanted(&self, name: &Hostname) -> bool {
+    async fn is_wanted(&self, name: &Subject) -> bool {
         let asked = tokio::time::timeout(self.settings.permit_timeout, self.permit.may_renew(name)).await;
         match asked.unwrap_or(Permission::Unknown) {
             Permission::Renew | Permission::Unknown => true,
@@ -173,7 +180,7 @@ impl Shared {
     }
 
     /// Renews, unless an order for the name is in flight already: that one's outcome is this one's.
-    async fn renew_wanted(self: &Arc<Self>, name: &Hostname) {
+    async fn renew_wanted(self: &Arc<Self>, name: &Subject) {
         let (ticket, pilot) = self.orders.board(name);
         let Some(pilot) = pilot else {
             drop(ticket.outcome().await);
@@ -185,7 +192,7 @@ impl Shared {
         pilot.land(renewed);
     }
 
-    async fn renew_stored(self: &Arc<Self>, name: &Hostname) -> Obtained {
+    async fn renew_stored(self: &Arc<Self>, name: &Subject) -> Obtained {
         let stored = match self.current(name).await {
             Ok(Some(stored)) => stored,
             Ok(None) => {
@@ -214,7 +221,7 @@ impl Shared {
         renewed
     }
 
-    async fn renew_held(self: &Arc<Self>, name: &Hostname, bundle: &Bundle) -> Obtained {
+    async fn renew_held(self: &Arc<Self>, name: &Subject, bundle: &Bundle) -> Obtained {
         let failure = self.failures.load(name).await.map_err(super::errors::store_error)?;
         let actions = self.apply(name, Event::Permitted);
         let Some(Action::Order(lane)) = actions.first() else { return Err(ObtainError::Busy) };
@@ -227,7 +234,7 @@ impl Shared {
     }
 
     /// The certificate that is to be renewed, from wherever it is kept.
-    async fn current(&self, name: &Hostname) -> Result<Option<Stored>, ObtainError> {
+    async fn current(&self, name: &Subject) -> Result<Option<Stored>, ObtainError> {
         if let Some(unsaved) = self.memory.find_unsaved(name) {
             return Ok(Some(Stored { leaf: unsaved.leaf, bundle: Bundle::clone(&unsaved.bundle) }));
         }
@@ -236,19 +243,19 @@ impl Shared {
     }
 
     /// Whether the plan knows this certificate, or a newer one.
-    fn is_planned_before(&self, name: &Hostname, leaf: &Leaf) -> bool {
+    fn is_planned_before(&self, name: &Subject, leaf: &Leaf) -> bool {
         self.plan.lock().state(name).is_some_and(|state| leaf.not_after() <= state.held_until())
     }
 
     /// What is known about the certificate in service when the store cannot be asked. The start of its life is not, so
     /// its emergency is taken to be now.
-    fn held(&self, name: &Hostname) -> Option<Validity> {
+    fn held(&self, name: &Subject) -> Option<Validity> {
         let not_after = self.plan.lock().state(name)?.held_until();
         Some(Validity { not_before: self.clock.now(), not_after })
     }
 
     /// Asks the issuer when it wants its certificate to be renewed; when to ask again.
-    async fn take_hint(&self, name: &Hostname) -> Option<Timestamp> {
+    async fn take_hint(&self, name: &Subject) -> Option<Timestamp> {
         let again = self.clock.now() + HINT_RETRY;
         let Ok(Some(stored)) = self.current(name).await else { return Some(again) };
         let line = self.line(&stored.bundle)?;
@@ -319,7 +326,7 @@ impl Shared {
 
     /// A name without a certificate gets its order finished. A renewal comes due by itself, and its order is resumed
     /// then; where the certificate is fresh, the crash came after it was stored, and the order is over.
-    async fn resume_one(self: &Arc<Self>, line: &super::Line, name: &Hostname) {
+    async fn resume_one(self: &Arc<Self>, line: &super::Line, name: &Subject) {
         match self.read(name).await {
             Ok(None) => {
                 if let (_, Some(pilot)) = self.orders.board(name) {

@@ -5,3 +5,4 @@ mod renewing;
 mod scene;
 mod storing;
 mod telling;
+mod wildcards;

@@ -1,7 +1,7 @@
 //! [`CertificateView`]: what `explain` shows.
 
 use clock::Timestamp;
-use names::Hostname;
+use names::Subject;
 use serde::{Serialize, Serializer};
 
 use super::Shared;
@@ -70,7 +70,7 @@ impl CertificateView {
 
 impl Shared {
     /// Puts together what memory, store, plan and failure memory know.
-    pub(super) async fn explain(&self, name: &Hostname) -> CertificateView {
+    pub(super) async fn explain(&self, name: &Subject) -> CertificateView {
         let now = self.clock.now();
         let state = self.plan.lock().state(name);
         let mut view = CertificateView::new(state.map_or("missing", State::word));
@@ -97,7 +97,7 @@ impl Shared {
     }
 
     /// The state's word when the plan has none, as before the first visit.
-    fn explain_plan(&self, view: &mut CertificateView, name: &Hostname, state: Option<State>, now: Timestamp) {
+    fn explain_plan(&self, view: &mut CertificateView, name: &Subject, state: Option<State>, now: Timestamp) {
         let valid = view.not_before.is_some_and(|from| from <= now) && view.not_after.is_some_and(|to| now <= to);
         view.renew_at = match (state, view.not_before, view.not_after) {
             (Some(state), _, _) => state.due(),

@@ -3,7 +3,7 @@ use clock::ManualClock;
 use super::*;
 use crate::memory_store::MemoryStore;
 
-fn name() -> Hostname {
+fn name() -> Subject {
     "shop.example".parse().unwrap()
 }
 

@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, fs, io};
 
-use names::Hostname;
+use names::Subject;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -18,15 +18,15 @@ const MAX_ISSUERS: usize = 64;
 const READ_TRIES: u32 = 3;
 
 impl Disk {
-    /// The certificate for `name`: its own, else the wildcard one label up.
-    pub(super) fn load(&self, name: &Hostname) -> Result<Option<Bundle>, StoreError> {
+    /// The certificate for `name`: its own, else, for a hostname, the wildcard one label up.
+    pub(super) fn load(&self, name: &Subject) -> Result<Option<Bundle>, StoreError> {
         let issuers = self.issuers().map_err(|source| failed("list", layout::CERTIFICATES, source))?;
-        let own = self.newest(&issuers, name.as_str(), name);
+        let own = self.newest(&issuers, &layout::stem(name), name);
         if let Ok(Some(bundle)) = own {
             return Ok(Some(bundle));
         }
-        let wildcard = match layout::wildcard_above(name) {
-            Some(above) => self.newest(&issuers, &above, name),
+        let wildcard = match name.hostname().as_ref().and_then(Subject::above) {
+            Some(above) => self.newest(&issuers, &layout::stem(&above), name),
             None => Ok(None),
         };
         match (own, wildcard) {
@@ -40,7 +40,7 @@ impl Disk {
 
     /// Of all issuers' entries the sound one whose validity began last. Broken ones are reported; the first of them is
     /// the error when none is sound.
-    fn newest(&self, issuers: &[String], folder: &str, name: &Hostname) -> Result<Option<Bundle>, StoreError> {
+    fn newest(&self, issuers: &[String], folder: &str, name: &Subject) -> Result<Option<Bundle>, StoreError> {
         let mut sound = Vec::new();
         let mut first_error = None;
         for issuer in issuers {
@@ -61,7 +61,7 @@ impl Disk {
         }
     }
 
-    fn load_entry(&self, issuer: &str, folder: &str, name: &Hostname) -> Result<Option<(Leaf, Bundle)>, StoreError> {
+    fn load_entry(&self, issuer: &str, folder: &str, name: &Subject) -> Result<Option<(Leaf, Bundle)>, StoreError> {
         let mut tries = 1..=READ_TRIES;
         loop {
             tries.next();
@@ -72,7 +72,7 @@ impl Disk {
         }
     }
 
-    fn try_entry(&self, issuer: &str, stem: &str, name: &Hostname) -> Result<Option<(Leaf, Bundle)>, StoreError> {
+    fn try_entry(&self, issuer: &str, stem: &str, name: &Subject) -> Result<Option<(Leaf, Bundle)>, StoreError> {
         let entry = Entry::new(&self.root, issuer, stem);
         let path = entry.folder();
         let broken = |problem: String| StoreError::Broken { entry: path.display().to_string(), problem };
@@ -138,9 +138,9 @@ impl Disk {
     }
 
     /// Saves a bundle after checking that [`load`](Self::load) would take it.
-    pub(super) fn save(&self, name: &Hostname, bundle: &Bundle) -> Result<(), StoreError> {
-        let issuer = bundle.issuer.as_str();
-        let entry = Entry::new(&self.root, issuer, name.as_str());
+    pub(super) fn save(&self, name: &Subject, bundle: &Bundle) -> Result<(), StoreError> {
+        let (issuer, stem) = (bundle.issuer.as_str(), layout::stem(name));
+        let entry = Entry::new(&self.root, issuer, &stem);
         let path = entry.folder();
         let broken = |problem: String| StoreError::Broken { entry: path.display().to_string(), problem };
         let write_failed = |source| failed("write", &path.display().to_string(), source);
@@ -160,9 +160,9 @@ impl Disk {
 }
 
 /// The leaf, if it can be served for `name`.
-fn sound(bundle: &Bundle, name: &Hostname) -> Result<Leaf, String> {
+fn sound(bundle: &Bundle, name: &Subject) -> Result<Leaf, String> {
     let leaf = Leaf::parse(bundle).map_err(|error: LeafError| telemetry::chain(&error).to_string())?;
-    match leaf.covers(name) {
+    match leaf.serves(name) {
         true => Ok(leaf),
         false => Err(format!("the certificate does not name {name}")),
     }

@@ -1,11 +1,12 @@
 //! Where things stand under the root: CertMagic's names for them.
 
 use std::{
+    borrow::Cow,
     io,
     path::{Path, PathBuf},
 };
 
-use names::Hostname;
+use names::Subject;
 
 /// Certificates stand under this folder.
 pub(super) const CERTIFICATES: &str = "certificates";
@@ -29,15 +30,31 @@ fn is_safe(char: char) -> bool {
     char.is_ascii_alphanumeric() || matches!(char, '_' | '@' | '.' | '-')
 }
 
-/// Whether the files of `name` have names that file systems take: CertMagic's layout ends three bytes before the longest
-/// hostname does.
-pub(super) fn fits(name: &Hostname) -> bool {
-    name.as_str().len() + LONGEST_ENDING.len() <= MAX_SEGMENT
+/// What the `*` of a wildcard becomes.
+const WILDCARD: &str = "wildcard_";
+
+/// The segment of a subject: the hostname, or `wildcard_.example.com`. No hostname has an underscore.
+pub(crate) fn stem(subject: &Subject) -> Cow<'_, str> {
+    match subject.as_str().strip_prefix('*') {
+        Some(rest) => Cow::Owned(format!("{WILDCARD}{rest}")),
+        None => Cow::Borrowed(subject.as_str()),
+    }
 }
 
-/// The segment of the wildcard certificate that may serve `name`.
-pub(super) fn wildcard_above(name: &Hostname) -> Option<String> {
-    name.parent().map(|parent| format!("wildcard_.{parent}"))
+/// The subject of a segment; `None` when it is none's.
+pub(crate) fn subject(stem: &str) -> Option<Subject> {
+    let subject: Subject = match stem.strip_prefix(WILDCARD) {
+        Some(rest) => format!("*{rest}").parse(),
+        None => stem.parse(),
+    }
+    .ok()?;
+    (self::stem(&subject) == stem).then_some(subject)
+}
+
+/// Whether the files of a subject have names that file systems take: CertMagic's layout ends three bytes before the
+/// longest hostname does.
+pub(super) fn fits(subject: &Subject) -> bool {
+    stem(subject).len() + LONGEST_ENDING.len() <= MAX_SEGMENT
 }
 
 /// One certificate's folder: `certificates/<issuer>/<name>/`.
@@ -71,6 +88,7 @@ impl<'a> Entry<'a> {
 }
 
 /// The key of one file of a certificate, as documents are addressed.
+#[cfg(test)]
 pub(crate) fn certificate_key(issuer: &str, name: &str, extension: &str) -> String {
     format!("{CERTIFICATES}/{issuer}/{name}/{name}.{extension}")
 }
@@ -106,6 +124,19 @@ mod tests {
         ];
         for (text, expected) in CASES {
             assert_eq!(safe(text), *expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_subject_comes_back_from_its_segment_and_from_no_other_spelling() {
+        for (text, segment) in [("a.example.com", "a.example.com"), ("*.example.com", "wildcard_.example.com")] {
+            let parsed: Subject = text.parse().unwrap();
+            assert_eq!((stem(&parsed).as_ref(), subject(segment)), (segment, Some(parsed.clone())));
+        }
+        for odd in
+            ["A.example.com", "wildcard_", "wildcard_.com", "wildcard_.A.example", "*.example.com", "a_b.example"]
+        {
+            assert_eq!(subject(odd), None, "{odd}");
         }
     }
 

@@ -100,5 +100,5 @@ fn look(disk: &Disk, issuer: &IssuerKey, folder: &std::ffi::OsStr) -> Result<Opt
     let Some(pem) = read else { return Ok(None) };
     let (not_before, not_after) =
         leaf::read_validity(&pem).map_err(|error| broken(telemetry::chain(&error).to_string()))?;
-    Ok(Some(Scanned { name, issuer: issuer.clone(), not_before, not_after }))
+    Ok(Some(Scanned { name: name.into(), issuer: issuer.clone(), not_before, not_after }))
 }

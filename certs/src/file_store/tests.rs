@@ -66,8 +66,8 @@ fn put_bundle(root: &Path, stem: &str, bundle: &Bundle) {
     put(root, &certificate_key(issuer, stem, "json"), &bundle.meta.to_string());
 }
 
-fn name(text: &str) -> Hostname {
-    Hostname::parse(text).unwrap()
+fn name(text: &str) -> Subject {
+    Subject::parse(text).unwrap()
 }
 
 fn by(issuer: &str, bundle: Bundle) -> Bundle {
@@ -331,7 +331,7 @@ async fn cost_of_saves_and_loads() {
     const NAMES: u32 = 160;
     let bench = Bench::new();
     let authority = Authority::new();
-    let bundles: Vec<(Hostname, Bundle)> =
+    let bundles: Vec<(Subject, Bundle)> =
         (0..NAMES).map(|n| format!("n{n}.example.com")).map(|text| (name(&text), authority.bundle(&[&text]))).collect();
     for round in ["new", "replaced"] {
         let started = tokio::time::Instant::now();

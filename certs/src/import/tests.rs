@@ -6,7 +6,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
-use crate::{FileStore, fixture::Authority};
+use crate::{FileStore, file_store::certificate_key, fixture::Authority};
 
 const CA: &str = "acme-v02.api.letsencrypt.org-directory";
 
@@ -35,7 +35,7 @@ impl Target {
     }
 
     async fn chain(&self, name: &str) -> Option<String> {
-        self.store.load(&Hostname::parse(name).unwrap()).await.unwrap().map(|bundle| bundle.chain_pem)
+        self.store.load(&Subject::parse(name).unwrap()).await.unwrap().map(|bundle| bundle.chain_pem)
     }
 }
 
@@ -133,7 +133,7 @@ async fn a_newer_certificate_replaces_the_stores_and_an_older_does_not() {
     let authority = Authority::new();
     let days = |days| authority.bundle_between("a.example.com", now() - days * DAY, 90 * DAY);
     let (older, newer) = (days(20), days(10));
-    let name = Hostname::parse("a.example.com").unwrap();
+    let name = Subject::parse("a.example.com").unwrap();
     for (mine, theirs, expected) in [(&older, &newer, &newer), (&newer, &older, &newer)] {
         let (target, folder) = (Target::new(), tempfile::tempdir().unwrap());
         target.store.save(&name, mine).await.unwrap();
@@ -176,7 +176,7 @@ async fn certbots_live_folder_is_taken_over_through_its_links() {
             skipped.len() == 2 && skipped[0].contains("no certificate") && skipped[1].contains("gone"),
             "{skipped:?}"
         );
-        let found = target.store.load(&Hostname::parse("www.example.com").unwrap()).await.unwrap().unwrap();
+        let found = target.store.load(&Subject::parse("www.example.com").unwrap()).await.unwrap().unwrap();
         assert_eq!((found.chain_pem, found.issuer.as_str()), (bundle.chain_pem.clone(), "ca.test-14000-dir"));
     }
 }
@@ -220,7 +220,7 @@ async fn traefiks_document_is_taken_over_from_every_resolver() {
     assert_eq!(report.skipped.len(), 3, "{:?}", report.skipped);
     let issuer = |name: &'static str| {
         let store = target.store.clone();
-        async move { store.load(&Hostname::parse(name).unwrap()).await.unwrap().unwrap().issuer.to_string() }
+        async move { store.load(&Subject::parse(name).unwrap()).await.unwrap().unwrap().issuer.to_string() }
     };
     assert_eq!(issuer("one.example.com").await, CA);
     assert_eq!(issuer("two.example.com").await, "imported");

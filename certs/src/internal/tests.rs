@@ -20,8 +20,8 @@ fn now() -> SharedClock {
     Arc::new(clock::SystemClock)
 }
 
-fn name() -> Hostname {
-    Hostname::parse("shop.example.com").unwrap()
+fn name() -> Subject {
+    Subject::parse("shop.example.com").unwrap()
 }
 
 async fn issue(ca: &InternalCa) -> Bundle {
@@ -88,7 +88,7 @@ async fn a_leaf_says_what_a_servers_certificate_must_say() {
     let ca = InternalCa::open(&store, Arc::new(clock.clone())).await.unwrap();
     let bundle = issue(&ca).await;
     let leaf = Leaf::parse(&bundle).unwrap();
-    assert!(leaf.covers(&name()) && leaf.names().count() == 1);
+    assert!(leaf.serves(&name()) && leaf.names().count() == 1);
     assert_eq!(leaf.not_after(), clock.now() + LEAF_LIFE);
     assert_eq!(leaf.not_before(), clock.now() - BACKDATE);
     assert_eq!(leaf.certified_key().cert.len(), 1);

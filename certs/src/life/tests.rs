@@ -6,7 +6,7 @@ fn at(secs: u64) -> Timestamp {
     Timestamp::from_millis(secs * 1000)
 }
 
-fn name() -> Hostname {
+fn name() -> Subject {
     "shop.example".parse().unwrap()
 }
 

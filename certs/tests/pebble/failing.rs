@@ -9,7 +9,7 @@ use certs::{AcmeIssuer, Bundle, CertificatesSettings, Failure, Fault, IssueError
 use clock::{Clock, SystemClock};
 use test_support::{Answer, Ca, Kind, wait};
 
-use crate::scene::{Scene, name, run};
+use crate::scene::{Scene, name, run, subject};
 
 impl Scene {
     async fn fail(&self, host: &str) -> Arc<Failure> {
@@ -22,7 +22,7 @@ impl Scene {
 }
 
 async fn issue(issuer: &AcmeIssuer, replaces: Option<&Bundle>) -> Result<Bundle, IssueError> {
-    issuer.issue(&name("a.customer.test"), replaces, &|_| ()).await.map(|issued| issued.bundle)
+    issuer.issue(&subject("a.customer.test"), replaces, &|_| ()).await.map(|issued| issued.bundle)
 }
 
 #[tokio::test]
@@ -175,11 +175,11 @@ async fn an_account_that_the_ca_disowns_is_made_anew_but_not_for_every_order() {
     let scene = Scene::start().await;
     let issuer = scene.issuer();
     issue(&issuer, None).await.unwrap();
-    issuer.settled(&name("a.customer.test")).await.unwrap();
+    issuer.settled(&subject("a.customer.test")).await.unwrap();
     let forgotten = || Answer::problem(400, "accountDoesNotExist", "who are you?");
     scene.proxy.answer_times(Kind::NewOrder, 1, forgotten());
     issue(&issuer, None).await.unwrap();
-    issuer.settled(&name("a.customer.test")).await.unwrap();
+    issuer.settled(&subject("a.customer.test")).await.unwrap();
     assert_eq!(scene.proxy.accepted(Kind::NewAccount), 2);
     scene.proxy.answer(Kind::NewOrder, forgotten());
     for _ in 0..5 {
@@ -193,7 +193,7 @@ async fn a_renewal_that_names_what_was_replaced_already_goes_through_without_nam
     let scene = Scene::start().await;
     let issuer = scene.issuer();
     let first = issue(&issuer, None).await.unwrap();
-    issuer.settled(&name("a.customer.test")).await.unwrap();
+    issuer.settled(&subject("a.customer.test")).await.unwrap();
     let answer = Answer::problem(409, "alreadyReplaced", "it was replaced");
     scene.proxy.answer_times(Kind::NewOrder, 1, answer);
     let renewed = issue(&issuer, Some(&first)).await.unwrap();

@@ -6,7 +6,7 @@ use certs::{Bundle, ChallengeKind, ExternalAccount, IssueError, Issuer, Leaf, Pr
 use parking_lot::Mutex;
 use test_support::PebbleOptions;
 
-use crate::scene::{Ports, Scene, name};
+use crate::scene::{Ports, Scene, subject};
 
 /// Orders and keeps what the issuer says meanwhile.
 async fn issue(
@@ -15,7 +15,7 @@ async fn issue(
     replaces: Option<&Bundle>,
 ) -> (Result<Bundle, IssueError>, Vec<Progress>) {
     let seen = Mutex::new(Vec::new());
-    let issued = issuer.issue(&name(host), replaces, &|progress| seen.lock().push(progress)).await;
+    let issued = issuer.issue(&subject(host), replaces, &|progress| seen.lock().push(progress)).await;
     (issued.map(|issued| issued.bundle), seen.into_inner())
 }
 
@@ -144,13 +144,13 @@ async fn a_renewal_says_what_it_replaces_and_a_second_one_is_not_refused_for_it(
     let scene = Scene::start().await;
     let issuer = scene.issuer();
     let first = issue(&issuer, "a.customer.test", None).await.0.unwrap();
-    issuer.settled(&name("a.customer.test")).await.unwrap();
+    issuer.settled(&subject("a.customer.test")).await.unwrap();
     let hint = issuer.renewal_hint(&first).await.unwrap().expect("Pebble knows renewal information");
     assert!(hint.start < hint.end);
     for _ in 0..2 {
         let renewed = issue(&issuer, "a.customer.test", Some(&first)).await.0.unwrap();
         assert_ne!(renewed.chain_pem, first.chain_pem);
-        issuer.settled(&name("a.customer.test")).await.unwrap();
+        issuer.settled(&subject("a.customer.test")).await.unwrap();
     }
 }
 
@@ -164,7 +164,7 @@ async fn an_order_that_was_cut_off_anywhere_leads_to_no_second_certificate() {
         Leaf::parse(&bundle.unwrap()).unwrap();
         assert!(scene.orders() <= most_orders, "{cut}: {}", scene.pebble().log());
         assert_eq!(scene.certificates(), 1, "{cut}: {}", scene.pebble().log());
-        scene.issuer().settled(&name("a.customer.test")).await.unwrap();
+        scene.issuer().settled(&subject("a.customer.test")).await.unwrap();
         assert!(scene.issuer().unfinished().await.unwrap().is_empty());
     }
 }
@@ -172,7 +172,7 @@ async fn an_order_that_was_cut_off_anywhere_leads_to_no_second_certificate() {
 /// Drops an order as soon as it has come as far as `cut`: all that a killed process leaves is in the store.
 async fn cut_off_at(issuer: &dyn Issuer, cut: &str) {
     let (reached, mut reached_rx) = tokio::sync::watch::channel(false);
-    let host = name("a.customer.test");
+    let host = subject("a.customer.test");
     let progress = |progress: Progress| {
         if format!("{progress:?}").starts_with(cut) {
             reached.send_replace(true);
@@ -190,7 +190,7 @@ async fn a_journal_of_an_order_that_the_ca_has_forgotten_is_dropped() {
     let mut scene = Scene::start().await;
     let issuer = scene.issuer();
     issue(&issuer, "a.customer.test", None).await.0.unwrap();
-    assert_eq!(issuer.unfinished().await.unwrap(), [name("a.customer.test")]);
+    assert_eq!(issuer.unfinished().await.unwrap(), [subject("a.customer.test")]);
     scene.restart_pebble().await;
     issue(&scene.issuer(), "a.customer.test", None).await.0.unwrap();
 }

@@ -8,7 +8,7 @@ use certs::{
     Store,
 };
 use clock::SystemClock;
-use names::Hostname;
+use names::{Hostname, Subject};
 use prometheus::Registry;
 use tempfile::TempDir;
 use test_support::{AcmeProxy, Loopback, Pebble, PebbleOptions};
@@ -121,7 +121,7 @@ struct Open;
 
 #[async_trait]
 impl Permit for Open {
-    async fn may_renew(&self, _name: &Hostname) -> Permission {
+    async fn may_renew(&self, _name: &Subject) -> Permission {
         Permission::Renew
     }
 }
@@ -131,6 +131,10 @@ pub(crate) fn open(path: &Path) -> Arc<FileStore> {
 }
 
 pub(crate) fn name(text: &str) -> Hostname {
+    text.parse().unwrap()
+}
+
+pub(crate) fn subject(text: &str) -> Subject {
     text.parse().unwrap()
 }
 

@@ -2,7 +2,7 @@ use clock::Clock;
 
 use super::{
     super::*,
-    scene::{DAY, Scene, Script, name, until, within},
+    scene::{DAY, Scene, Script, name, subject, until, within},
 };
 
 #[tokio::test]
@@ -22,7 +22,7 @@ async fn a_thousand_visitors_of_a_new_name_make_one_order_and_all_succeed() {
         serials.insert(within(visitor).await.unwrap().unwrap().serial().to_owned());
     }
     assert_eq!((serials.len(), scene.ca.orders()), (1, 1));
-    until(|| *scene.ca.settled.lock() == [name("new.example")]).await;
+    until(|| *scene.ca.settled.lock() == [subject("new.example")]).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use clock::Clock;
 
 use super::{
     super::*,
-    scene::{DAY, LIFE, Scene, Script, name, until},
+    scene::{DAY, LIFE, Scene, Script, name, subject, until},
 };
 use crate::RenewalHint;
 
@@ -178,9 +178,9 @@ async fn a_clock_that_jumps_ahead_renews_in_turns_and_one_that_jumps_back_renews
 #[tokio::test]
 async fn an_order_that_a_crash_cut_off_is_gone_on_with_at_the_start() {
     let scene = Scene::new();
-    scene.ca.unfinished.lock().push(name("cut.example"));
+    scene.ca.unfinished.lock().push(subject("cut.example"));
     scene.stored("done.example", DAY).await;
-    scene.ca.unfinished.lock().push(name("done.example"));
+    scene.ca.unfinished.lock().push(subject("done.example"));
     let _running = scene.run();
     scene.ca.ordered(1).await;
     until(|| scene.certificates.find(&name("cut.example")).is_some()).await;

@@ -31,8 +31,8 @@ pub(super) struct ScriptedCa {
     doors: Semaphore,
     scripts: Mutex<VecDeque<Script>>,
     orders: watch::Sender<usize>,
-    pub(super) settled: Mutex<Vec<Hostname>>,
-    pub(super) unfinished: Mutex<Vec<Hostname>>,
+    pub(super) settled: Mutex<Vec<Subject>>,
+    pub(super) unfinished: Mutex<Vec<Subject>>,
     pub(super) hint: Mutex<Option<RenewalHint>>,
     pub(super) life: Mutex<Duration>,
 }
@@ -76,7 +76,7 @@ impl ScriptedCa {
     }
 
     /// A certificate that it would have issued at `start`.
-    pub(super) fn bundle(&self, name: &Hostname, start: Timestamp) -> Bundle {
+    pub(super) fn bundle(&self, name: &Subject, start: Timestamp) -> Bundle {
         self.authority.bundle_between(name.as_str(), start, *self.life.lock())
     }
 }
@@ -93,7 +93,7 @@ impl Issuer for ScriptedCa {
 
     async fn issue(
         &self,
-        name: &Hostname,
+        name: &Subject,
         _replaces: Option<&Bundle>,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Issued, IssueError> {
@@ -120,7 +120,7 @@ impl Issuer for ScriptedCa {
         }
     }
 
-    async fn settled(&self, name: &Hostname) -> Result<(), IssueError> {
+    async fn settled(&self, name: &Subject) -> Result<(), IssueError> {
         self.settled.lock().push(name.clone());
         Ok(())
     }
@@ -129,7 +129,7 @@ impl Issuer for ScriptedCa {
         Ok(*self.hint.lock())
     }
 
-    async fn unfinished(&self) -> Result<Vec<Hostname>, IssueError> {
+    async fn unfinished(&self) -> Result<Vec<Subject>, IssueError> {
         Ok(self.unfinished.lock().clone())
     }
 }
@@ -142,7 +142,7 @@ pub(super) struct ScriptedGate {
 
 #[async_trait]
 impl Permit for ScriptedGate {
-    async fn may_renew(&self, _name: &Hostname) -> Permission {
+    async fn may_renew(&self, _name: &Subject) -> Permission {
         self.asked.store(true, Ordering::SeqCst);
         *self.answer.lock()
     }
@@ -166,7 +166,7 @@ impl Ear {
 }
 
 impl Observer for Ear {
-    fn observe(&self, name: &Hostname, step: &Step<'_>, _: Timestamp) {
+    fn observe(&self, name: &Subject, step: &Step<'_>, _: Timestamp) {
         let told = match step {
             Step::Failed { failure, renewal: true } => format!("{name} not renewed, failure {}", failure.in_a_row()),
             Step::Failed { failure, renewal: false } => format!("{name} failed {}", failure.in_a_row()),
@@ -231,8 +231,8 @@ impl Scene {
 
     /// Puts a certificate into the store that was issued `age` ago.
     pub(super) async fn stored(&self, text: &str, age: Duration) {
-        let bundle = self.ca.bundle(&name(text), self.clock.now() - age);
-        self.store.save(&name(text), &bundle).await.unwrap();
+        let bundle = self.ca.bundle(&subject(text), self.clock.now() - age);
+        self.store.save(&subject(text), &bundle).await.unwrap();
     }
 }
 
@@ -252,6 +252,10 @@ fn manager(
 }
 
 pub(super) fn name(text: &str) -> Hostname {
+    text.parse().unwrap()
+}
+
+pub(super) fn subject(text: &str) -> Subject {
     text.parse().unwrap()
 }
 

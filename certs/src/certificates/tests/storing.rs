@@ -2,7 +2,7 @@ use clock::Clock;
 
 use super::{
     super::*,
-    scene::{DAY, Scene, name, until},
+    scene::{DAY, Scene, name, subject, until},
 };
 
 #[tokio::test]
@@ -32,9 +32,9 @@ async fn an_error_of_the_store_never_leads_to_an_order() {
 #[tokio::test]
 async fn a_broken_stored_certificate_is_an_error_and_not_a_missing_one() {
     let scene = Scene::new();
-    let mut bundle = scene.ca.bundle(&name("a.example"), scene.clock.now());
+    let mut bundle = scene.ca.bundle(&subject("a.example"), scene.clock.now());
     bundle.key_pem = crate::fixture::bundle("a.example").key_pem;
-    scene.store.save(&name("a.example"), &bundle).await.unwrap();
+    scene.store.save(&subject("a.example"), &bundle).await.unwrap();
     let error = scene.obtain("a.example").await.unwrap_err();
     assert!(matches!(error, ObtainError::Load(LoadError::Leaf(_))), "{error}");
     assert_eq!(scene.ca.orders(), 0);
@@ -95,8 +95,9 @@ async fn a_full_disk_keeps_the_new_certificate_in_service_and_places_no_second_o
 async fn a_certificate_that_is_put_in_is_served_at_once() {
     let scene = Scene::new();
     let (old, new) = (scene.clock.now() - 2 * DAY, scene.clock.now() - DAY);
-    scene.certificates.insert(&name("a.example"), &scene.ca.bundle(&name("a.example"), old)).await.unwrap();
-    let leaf = scene.certificates.insert(&name("a.example"), &scene.ca.bundle(&name("a.example"), new)).await.unwrap();
+    scene.certificates.insert(&subject("a.example"), &scene.ca.bundle(&subject("a.example"), old)).await.unwrap();
+    let leaf =
+        scene.certificates.insert(&subject("a.example"), &scene.ca.bundle(&subject("a.example"), new)).await.unwrap();
     let found = scene.certificates.find(&name("a.example")).unwrap();
     assert_eq!(found.serial(), leaf.serial());
     assert_eq!(scene.certificates.explain(&name("a.example")).await.state, "serving");

@@ -4,6 +4,8 @@
 
 #[path = "pebble/answering.rs"]
 mod answering;
+#[path = "pebble/dns01.rs"]
+mod dns01;
 #[path = "pebble/failing.rs"]
 mod failing;
 #[path = "pebble/issuing.rs"]

@@ -9,6 +9,7 @@ use std::{
 use url::Url;
 
 use crate::{
+    acme_dns::AcmeDns,
     choice::choose,
     disk,
     mistake::{At, Problem},
@@ -31,6 +32,8 @@ pub struct Acme {
     pub eab: Option<Eab>,
     /// Certificate profile to ask for, such as `shortlived`.
     pub profile: Option<String>,
+    /// Proof by DNS-01.
+    pub dns: Option<AcmeDns>,
 }
 
 /// Who signs.
@@ -64,7 +67,9 @@ impl Acme {
         let eab = read_eab(&mut section);
         let profile = section.text("profile", parse_token).ok().flatten().map(|(profile, _)| profile);
         let contact = contact.into_iter().map(|(contact, _)| contact).collect();
-        Some(Self { issuer, directory: directory?, contact, ca_root, eab, profile })
+        drop(section);
+        let dns = AcmeDns::read(walk);
+        Some(Self { issuer, directory: directory?, contact, ca_root, eab, profile, dns })
     }
 }
 

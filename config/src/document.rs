@@ -62,7 +62,13 @@ impl Document {
     fn add(&mut self, format: &Format, lines: &Lines<'_>, name: &str, place: Place, value: &DeValue<'_>) {
         let problem = match value {
             DeValue::Table(entries) => {
-                let entries = read_entries(lines, entries);
+                let inner = |key: &str| format!("{name}.{key}");
+                let is_table = |key: &str| format.tables.contains(&inner(key).as_str());
+                for (key, value) in entries.iter().filter(|(key, _)| is_table(key.get_ref())) {
+                    let place = lines.place(&key.span());
+                    self.add(format, lines, &inner(key.get_ref()), place, value.get_ref());
+                }
+                let entries = read_entries(lines, entries, is_table);
                 self.tables.insert(name.to_owned(), Table { place, entries, broken: false });
                 return;
             }
@@ -111,10 +117,11 @@ fn keeps_its_key(message: &str) -> bool {
     message.contains("must be quoted") || message.contains("duplicate key") || message.contains("invalid basic string")
 }
 
-fn read_entries(lines: &Lines<'_>, entries: &DeTable<'_>) -> BTreeMap<String, Entry> {
+fn read_entries(lines: &Lines<'_>, entries: &DeTable<'_>, is_table: impl Fn(&str) -> bool) -> BTreeMap<String, Entry> {
     let read = |value: &toml::Spanned<DeValue<'_>>| Item::from_toml(value, &|span| lines.place(span));
     entries
         .iter()
+        .filter(|(key, _)| !is_table(key.get_ref()))
         .map(|(key, value)| {
             let entry = Entry { place: lines.place(&key.span()), item: read(value) };
             (key.get_ref().to_string(), entry)

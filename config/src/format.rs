@@ -3,7 +3,7 @@
 /// One format: its tables and how its overrides are named.
 #[derive(Debug)]
 pub(crate) struct Format {
-    /// Every table, in the order of the reference file.
+    /// Every table, in the order of the reference file; a table in a table has both names.
     pub(crate) tables: &'static [&'static str],
     /// What every override starts with.
     pub(crate) prefix: &'static str,
@@ -17,7 +17,7 @@ pub(crate) struct Format {
 
 /// `namegate-edge`.
 pub(crate) const EDGE: Format = Format {
-    tables: &["listen", "ask", "control", "acme", "storage", "proxy", "limits", "log"],
+    tables: &["listen", "ask", "control", "acme", "acme.dns", "storage", "proxy", "limits", "log"],
     prefix: "NAMEGATE_EDGE__",
     aliases: &[],
     example: ("ask", "url"),
@@ -49,9 +49,9 @@ pub(crate) const CONTROL: Format = Format {
 };
 
 impl Format {
-    /// `NAMEGATE_EDGE__ASK__URL`.
+    /// `NAMEGATE_EDGE__ASK__URL`, `NAMEGATE_EDGE__ACME__DNS__ZONES`.
     pub(crate) fn variable(&self, table: &str, key: &str) -> String {
-        format!("{}{}__{}", self.prefix, table.to_ascii_uppercase(), key.to_ascii_uppercase())
+        format!("{}{}__{key}", self.prefix, table.replace('.', "__")).to_ascii_uppercase()
     }
 
     /// Whether a variable is meant for this format.

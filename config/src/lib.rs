@@ -18,6 +18,7 @@ mod unknown;
 mod value;
 
 mod acme;
+mod acme_dns;
 mod ask;
 mod control;
 mod limits;
@@ -34,6 +35,7 @@ mod suggest;
 mod web;
 
 pub use acme::{Acme, Eab, IssuerKind};
+pub use acme_dns::AcmeDns;
 pub use ask::Ask;
 pub use control::Control;
 pub use control_config::{

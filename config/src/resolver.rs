@@ -15,6 +15,13 @@ pub struct ResolverAddress {
 
 /// The port of DNS.
 pub(crate) const PORT: u16 = 53;
+/// Resolvers of three operators on three networks: Cloudflare, Google, Quad9.
+const PUBLIC: [[u8; 4]; 3] = [[1, 1, 1, 1], [8, 8, 8, 8], [9, 9, 9, 9]];
+
+/// Whom to ask when nothing else is said.
+pub(crate) fn public_resolvers() -> Vec<ResolverAddress> {
+    PUBLIC.map(|ip| ResolverAddress { address: (ip, PORT).into(), tcp: false }).to_vec()
+}
 
 /// `192.0.2.1`, `192.0.2.1:53`, `[2001:db8::1]:53`, and `tcp://` before any of them.
 pub(crate) fn parse_resolver(text: &str) -> Result<ResolverAddress, Problem> {

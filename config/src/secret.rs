@@ -92,7 +92,13 @@ pub(crate) fn read_secret(
     }
 }
 
-fn check_file(section: &mut Section<'_>, source: &SecretSource, at: &At, check: impl Fn(&str) -> Result<(), Problem>) {
+/// Notes what is wrong with the file of a secret.
+pub(crate) fn check_file(
+    section: &mut Section<'_>,
+    source: &SecretSource,
+    at: &At,
+    check: impl Fn(&str) -> Result<(), Problem>,
+) {
     if section.disk() == Disk::Untouched {
         return;
     }

@@ -104,7 +104,7 @@ fn other_variables_are_nobodys_business() {
 fn every_key_can_be_overridden() {
     for (table, key) in keys() {
         // No key takes this, so an override that is heard is refused under its name.
-        let name = format!("{}__{}", table.to_uppercase(), key.to_uppercase());
+        let name = format!("{}__{}", table.replace('.', "__").to_uppercase(), key.to_uppercase());
         let heard = match with(&[(&name, " \u{0} ")]) {
             Ok(_) => false,
             Err(mistakes) => mistakes.iter().any(|mistake| mistake.key == format!("{table}.{key}")),
@@ -119,4 +119,18 @@ fn a_relative_path_starts_at_the_file_or_at_the_working_directory() {
     let path = |env: &[(String, String)]| parse("conf/edge.toml", &file, env.to_vec()).unwrap().storage.path;
     assert_eq!(path(&[]).to_str(), Some("conf/data"));
     assert_eq!(path(&[("NAMEGATE_EDGE__STORAGE__PATH".to_owned(), "data".to_owned())]).to_str(), Some("data"));
+}
+
+#[test]
+fn a_table_in_a_table_has_both_names_in_its_variables() {
+    let env = [
+        ("NAMEGATE_EDGE__ASK__URL", "http://127.0.0.1:1/ask"),
+        ("NAMEGATE_EDGE__ACME__DNS__PROVIDER", "desec"),
+        ("NAMEGATE_EDGE__ACME__DNS__TOKEN_FILE", "/run/secrets/desec"),
+        ("NAMEGATE_EDGE__ACME__DNS__ZONES", "acme.example.com, apps.example.com"),
+        ("NAMEGATE_EDGE__ACME__DNS__NAMES", "*.apps.example.com"),
+    ];
+    let config = parse("edge.toml", "", env.map(|(name, text)| (name.to_owned(), text.to_owned()))).unwrap();
+    let dns = config.acme.dns.unwrap();
+    assert_eq!((dns.provider, dns.zones.len(), dns.names[0].as_str()), ("desec", 2, "*.apps.example.com"));
 }

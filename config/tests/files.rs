@@ -157,3 +157,18 @@ fn the_token_of_the_control_plane_must_be_there_and_is_never_shown() {
     assert_eq!(config.control.as_ref().unwrap().token_file, token);
     assert!(!format!("{config:?}").contains("hunter2"));
 }
+
+#[test]
+fn the_credential_of_a_dns_provider_must_be_there_and_is_never_shown() {
+    let folder = folder("[acme.dns]\nprovider = 'desec'\nzones = ['a.example']\ntoken_file = 'hunter2'");
+    let place = "edge.toml:6:14: acme.dns.token_file: ";
+    let missing = "the file cannot be read: No such file or directory (os error 2); check the path and the rights of the user that runs this program";
+    assert_eq!(printed_in(&folder), format!("{place}{missing}"));
+    fs::write(folder.path().join("hunter2"), "\n").unwrap();
+    let empty = "the file is empty; put the credential into the file, in the form that docs/dns-providers.md shows";
+    assert_eq!(printed_in(&folder), format!("{place}{empty}"));
+    fs::write(folder.path().join("hunter2"), " hunter2\n").unwrap();
+    let config = load_in(&folder).unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"));
+    assert_eq!(config.acme.dns.unwrap().read_token().unwrap().expose(), "hunter2");
+}

@@ -139,7 +139,7 @@ connections = 7
         text,
         &[
             "2:1: url: unknown key; `url` belongs under [ask]",
-            "3:1: colour: unknown key; every key belongs under one of the tables listen, ask, control, acme, storage, proxy, limits, log",
+            "3:1: colour: unknown key; every key belongs under one of the tables listen, ask, control, acme, acme.dns, storage, proxy, limits, log",
             "4:1: ask: must be a table, not a value; write the header [ask] on a line of its own and its keys below",
             "5:3: acme: must be one table, not a list of tables; write its header once, with single brackets: [acme]",
             "8:8: storage.path: must be a string, not an integer; put it in double quotes",
@@ -403,4 +403,62 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn every_mistake_of_acme_dns_is_told_with_its_key() {
+    expect(
+        &beside_a_good_ask(
+            r#"
+[acme.dns]
+provider = "cloudflair"
+zones = ["*.example.com", "acme.example.com", "example"]
+names = ["*.*.example.com", "a.example.com"]
+resolvers = []
+propagation_timeout = "1s"
+tokenfile = "a"
+"#,
+        ),
+        &[
+            r#"4:12: acme.dns.provider: `cloudflair` is not a choice; did you mean "cloudflare"?"#,
+            r#"5:10: acme.dns.zones: `*.example.com` is no domain: a wildcard is not a hostname; write a domain name such as "acme.example.com""#,
+            r#"5:47: acme.dns.zones: `example` is no domain: a single label is not a public hostname; write a domain name such as "acme.example.com""#,
+            r#"6:10: acme.dns.names: `*.*.example.com` cannot be certified: a wildcard is not a hostname; write a hostname or a wildcard such as "*.apps.example.com""#,
+            "7:13: acme.dns.resolvers: is empty; name a resolver, or remove the key for the public ones",
+            "8:23: acme.dns.propagation_timeout: 1s is out of range; choose a value from 5s to 4m",
+            "9:1: acme.dns.tokenfile: unknown key; did you mean `token_file`?",
+        ],
+    );
+}
+
+#[test]
+fn acme_dns_is_set_as_a_whole_or_not_at_all() {
+    expect(
+        &beside_a_good_ask("acme.dns.provider = 'rfc2136'"),
+        &[
+            "2:21: acme.dns.provider: is set without token_file; set token_file as well, or remove the table",
+            "2:21: acme.dns.provider: is set without zones; set zones as well, or remove the table",
+        ],
+    );
+    expect(
+        &beside_a_good_ask("[acme.dns]\nnames = ['*.example.com']"),
+        &[
+            "3:10: acme.dns.names: is set without provider; set provider, token_file and zones as well, or remove the table",
+        ],
+    );
+    expect(
+        &beside_a_good_ask("[acme]\ndns = 'cloudflare'"),
+        &[
+            "3:1: acme.dns: must be a table, not a value; write the header [acme.dns] on a line of its own and its keys below",
+        ],
+    );
+    let empty = check(&beside_a_good_ask("[acme.dns]\nresolvers = ['192.0.2.1']")).unwrap();
+    assert_eq!(empty.acme.dns, None);
+}
+
+#[test]
+fn a_credential_written_in_place_of_its_file_is_not_shown() {
+    let text = "[acme.dns]\nprovider = 'gandi'\ntoken_file = 'hunter2hunter2'\nzones = ['a.example']";
+    let config = check(&beside_a_good_ask(text)).unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"));
 }

@@ -136,8 +136,7 @@ async fn a_wildcard_and_its_base_name_are_proven_side_by_side_and_nothing_is_lef
     let scribe = Arc::new(Scribe::new(&scene));
     scribe.company.store(2, Ordering::SeqCst);
     let issuer = issuer(&scene, &scribe);
-    let (wildcard, base) =
-        tokio::join!(issue(&issuer, "*.shop.customer.test"), issue(&issuer, "shop.customer.test"));
+    let (wildcard, base) = tokio::join!(issue(&issuer, "*.shop.customer.test"), issue(&issuer, "shop.customer.test"));
     assert_eq!(wildcard.unwrap().names().collect::<Vec<_>>(), ["*.shop.customer.test"]);
     assert_eq!(base.unwrap().names().collect::<Vec<_>>(), ["shop.customer.test"]);
     for what in ["*.shop.customer.test", "shop.customer.test"] {

@@ -1,7 +1,7 @@
 //! `[dns]`: whom the control plane asks about customers' records.
 
 use crate::{
-    resolver::{PORT, ResolverAddress, parse_resolver},
+    resolver::{PORT, ResolverAddress, parse_resolver, public_resolvers},
     section::{Empty, Walk},
 };
 
@@ -18,9 +18,6 @@ pub struct Dns {
     pub allow_private: bool,
 }
 
-/// Resolvers of three operators on three networks: Cloudflare, Google, Quad9.
-const PUBLIC: [[u8; 4]; 3] = [[1, 1, 1, 1], [8, 8, 8, 8], [9, 9, 9, 9]];
-
 impl Dns {
     pub(crate) fn read(walk: &mut Walk) -> Self {
         let mut section = walk.section("dns");
@@ -29,10 +26,9 @@ impl Dns {
         let ask_authority = section.boolean("ask_authority", true);
         let port = section.quantity::<usize>("authority_port", (1, usize::from(u16::MAX)), usize::from(PORT));
         let allow_private = section.boolean("allow_private", false);
-        let public = || PUBLIC.map(|ip| ResolverAddress { address: (ip, PORT).into(), tcp: false }).to_vec();
         let listed = |list: Vec<(ResolverAddress, _)>| list.into_iter().map(|(resolver, _)| resolver).collect();
         Self {
-            resolvers: resolvers.map_or_else(public, listed),
+            resolvers: resolvers.map_or_else(public_resolvers, listed),
             ask_authority,
             authority_port: u16::try_from(port).unwrap_or(PORT),
             allow_private,

@@ -5,8 +5,7 @@
 //! certificate, and our own documents stand under `namegate/`, where Caddy never looks.
 //!
 //! A wildcard certificate serves the names one label below it. It is found by [`Store::load`] when the name has no sound
-//! certificate of its own, and is never part of a [`Store::scan`]: what was imported is not renewed, and what is to be
-//! renewed is asked for by name.
+//! certificate of its own.
 
 mod certificates;
 mod disk;

@@ -71,7 +71,7 @@ impl Store for MemoryStore {
     async fn scan(&self, visit: &mut (dyn FnMut(Vec<Scanned>) -> bool + Send)) -> Result<(), StoreError> {
         self.works("list", "certificates")?;
         let entries = self.certificates.lock().clone();
-        for (name, bundle) in entries.into_iter().filter(|(name, _)| !name.is_wildcard()) {
+        for (name, bundle) in entries {
             let Ok(leaf) = Leaf::parse(&bundle) else { continue };
             let (not_before, not_after) = (leaf.not_before(), leaf.not_after());
             if !visit(vec![Scanned { name, issuer: bundle.issuer, not_before, not_after }]) {

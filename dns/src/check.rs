@@ -1,8 +1,10 @@
 //! Checks of a customer's records: are they there ([`check_records`]), is the name the customer's
-//! ([`check_ownership`]), and what will go wrong before anything is tried ([`preflight()`]).
+//! ([`check_ownership`]), and what will go wrong before anything is tried ([`preflight()`]). And of records of our own:
+//! does every server show them yet ([`check_everywhere`]).
 
 pub mod caa;
 mod desired;
+mod everywhere;
 mod finding;
 mod fronts;
 mod ownership;
@@ -11,6 +13,7 @@ mod records;
 mod view;
 
 pub use desired::{DesiredRecord, EdgeTargets, RecordKind, RecordValue, ValueError, desired_records};
+pub use everywhere::{Unseen, check_everywhere};
 pub use finding::{Finding, FindingCode, RecordRef, Severity};
 pub use fronts::front_of;
 pub use ownership::{Ownership, check_ownership};

@@ -35,6 +35,14 @@ impl Metrics {
         Self::of(Family { registry, prefix: "namegate_edge_dns" })
     }
 
+    /// Registers `namegate_edge_dns01_…`, for the questions that proofs by DNS-01 take.
+    ///
+    /// # Errors
+    /// When a series of one of these names stands in the registry already.
+    pub fn of_challenges(registry: &Registry) -> prometheus::Result<Self> {
+        Self::of(Family { registry, prefix: "namegate_edge_dns01" })
+    }
+
     fn of(family: Family<'_>) -> prometheus::Result<Self> {
         let queries = family.counters("queries_total", "Questions to one server by what they brought.", "result")?;
         for result in ["present", "no_data", "no_name"].into_iter().chain(Reason::ALL.map(Reason::code)) {
@@ -65,7 +73,7 @@ impl Metrics {
         self.queries.with_label_values(&[result]).inc();
     }
 
-    /// Counts a check: `records`, `ownership` or `preflight`.
+    /// Counts a check: `records`, `ownership`, `preflight` or `everywhere`.
     pub(crate) fn checked(&self, kind: &str) {
         self.checks.with_label_values(&[kind]).inc();
     }

@@ -187,6 +187,11 @@ impl Resolvers {
         }
     }
 
+    /// The zone that holds a name and its servers.
+    pub(crate) async fn find_zone(&self, name: &OwnerName, deadline: Instant) -> Result<Arc<Zone>, Reason> {
+        self.0.zones.find(&self.world(), name, deadline).await
+    }
+
     /// Everyone who has a vote about `name`: the zone's servers and the resolvers.
     pub(crate) async fn voters(&self, name: &OwnerName, deadline: Instant) -> Vec<Voter> {
         let zone = self.zone(name, deadline).await;

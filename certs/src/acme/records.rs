@@ -78,7 +78,7 @@ impl Records {
         self.swept
             .get_or_init(|| async {
                 let swept = tokio::time::timeout(SWEEP, self.sweep_all()).await;
-                if let Err(error) = swept.unwrap_or_else(|_| Ok(())) {
+                if let Err(error) = swept.unwrap_or(Ok(())) {
                     tracing::error!(error = %telemetry::chain(&error), "left records could not be looked for");
                 }
             })

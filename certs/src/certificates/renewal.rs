@@ -290,7 +290,9 @@ impl Shared {
         self.changed.notify_one();
     }
 
-    fn plan_piece(&self, piece: Vec<Scanned>) {
+    /// Wildcards are renewed if somebody asks for them by name: an imported one may be one that nobody here can prove.
+    fn plan_piece(&self, mut piece: Vec<Scanned>) {
+        piece.retain(|entry| !entry.name.is_wildcard());
         let now = self.clock.now();
         let valid = piece.iter().filter(|entry| now < entry.not_after);
         valid.for_each(|entry| self.tell(&entry.name, &Step::Kept { entry }));

@@ -5,8 +5,6 @@ use std::{
     io, vec,
 };
 
-use names::Hostname;
-
 use super::{Disk, MAX_CERTIFICATE_FILE, disk, failed, layout};
 use crate::{IssuerKey, Scanned, StoreError, leaf};
 
@@ -85,10 +83,10 @@ impl Walk {
     }
 }
 
-/// Reads one certificate's validity. What is not a hostname's folder does not count: wildcards, staging folders.
+/// Reads one certificate's validity. What is no subject's folder does not count, such as staging folders.
 fn look(disk: &Disk, issuer: &IssuerKey, folder: &std::ffi::OsStr) -> Result<Option<Scanned>, StoreError> {
     let Some(stem) = folder.to_str() else { return Ok(None) };
-    let Some(name) = Hostname::parse(stem).ok().filter(|name| name.as_str() == stem) else { return Ok(None) };
+    let Some(name) = layout::subject(stem) else { return Ok(None) };
     let entry = layout::Entry::new(&disk.root, issuer.as_str(), stem);
     let path = entry.folder().join(entry.certificate());
     let broken = |problem: String| StoreError::Broken { entry: path.display().to_string(), problem };
@@ -100,5 +98,5 @@ fn look(disk: &Disk, issuer: &IssuerKey, folder: &std::ffi::OsStr) -> Result<Opt
     let Some(pem) = read else { return Ok(None) };
     let (not_before, not_after) =
         leaf::read_validity(&pem).map_err(|error| broken(telemetry::chain(&error).to_string()))?;
-    Ok(Some(Scanned { name: name.into(), issuer: issuer.clone(), not_before, not_after }))
+    Ok(Some(Scanned { name, issuer: issuer.clone(), not_before, not_after }))
 }

@@ -7,6 +7,7 @@
 )]
 
 mod authority;
+mod everywhere;
 mod exchange;
 mod load;
 mod ownership;

@@ -8,7 +8,7 @@ use std::{
 use certs::{FileStore, ImportReport, ImportSource, Leaf, Scanned, Skipped, Store, import};
 use clap::{Subcommand, ValueEnum};
 use clock::{Clock as _, SystemClock};
-use names::Hostname;
+use names::Subject;
 use prometheus::Registry;
 use serde::Serialize;
 
@@ -18,9 +18,9 @@ use super::{Format, complain, load_or_print, print_json, runtime, say};
 pub(crate) enum Command {
     /// List every kept certificate.
     List,
-    /// Show the certificate that is kept for a hostname.
+    /// Show the certificate that is kept for a hostname or a wildcard.
     Show {
-        /// The hostname, in any spelling.
+        /// The hostname in any spelling, or `*.` and one.
         hostname: String,
     },
     /// Bring certificates from another server's storage; what is there already is kept if it is newer.
@@ -112,7 +112,7 @@ async fn list(store: &FileStore, format: Format) -> Result<ExitCode, Box<dyn std
 }
 
 async fn show(store: &FileStore, hostname: &str, format: Format) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let name = Hostname::parse(hostname)?;
+    let name = Subject::parse(hostname)?;
     let Some(bundle) = store.load(&name).await? else {
         complain(format_args!("error: no certificate is kept for {name}"));
         return Ok(ExitCode::FAILURE);

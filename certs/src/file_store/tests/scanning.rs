@@ -29,15 +29,16 @@ async fn a_scan_reports_every_sound_certificate_and_skips_the_broken() {
     bench.put("certificates/one/empty.example.com/empty.example.com.crt", "");
     bench.put("certificates/two/file.example.com", "a file in place of the folder");
     bench.put("certificates/three", "a file in place of an issuer");
-    // What does not count: wildcards, staging folders, orders that were not finished, folders of no hostname.
-    bench.put_bundle("wildcard_.example.com", &authority.bundle(&["*.example.com"]));
+    bench.put_bundle("wildcard_.example.com", &by("one", at(&authority, "*.example.com", 1_000)));
+    expected.insert("*.example.com".to_owned());
+    // What does not count: staging folders, orders that were not finished, folders of no subject.
     bench.put("certificates/one/unfinished.example.com/unfinished.example.com.key", "");
     bench.put("certificates/one/Upper.example.com/Upper.example.com.crt", "");
     bench.put("certificates/.namegate-staging/x/0/a.crt", "");
     let (found, _) = scan(&bench.store).await;
     let names: BTreeSet<String> = found.iter().map(|scanned| scanned.name.to_string()).collect();
     assert_eq!(names, expected);
-    assert_eq!(found.len(), 20);
+    assert_eq!(found.len(), 21);
     assert!(found.iter().all(|s| s.not_before.as_secs() == 1_000 && s.not_after.as_secs() == 1_001_000));
     assert_eq!(bench.broken(), 3.0);
 }

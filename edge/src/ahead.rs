@@ -21,7 +21,7 @@ use arc_swap::ArcSwap;
 use certs::{Certificates, ObtainError};
 use clock::{SharedClock, Timestamp};
 use control_client::{Directory, Event, Freshness, Listener, Refusal};
-use names::Hostname;
+use names::{Hostname, Subject};
 use parking_lot::Mutex;
 use tokio::{
     sync::{Notify, Semaphore},
@@ -100,6 +100,12 @@ impl Ahead {
         self.change(|queue| queue.push_at(name, at));
     }
 
+    /// Every name without a certificate of its own is worth a look, soon.
+    pub fn walk_again(&self) {
+        self.0.queue.lock().want_walk();
+        self.0.more.notify_one();
+    }
+
     fn change(&self, change: impl FnOnce(&mut Queue) -> bool) {
         let mut queue = self.0.queue.lock();
         if !change(&mut queue) {
@@ -159,7 +165,7 @@ impl Ahead {
         self.0.queue.lock().begin_walk();
         let walk = move || {
             directory.each_pointing(|name| {
-                if !certificates.is_planned(&name) {
+                if !certificates.is_planned(&Subject::from(&name)) {
                     ahead.0.queue.lock().push_old(&name);
                 }
             });
@@ -219,7 +225,7 @@ impl Desk {
             Ok(_) | Err(Refusal::Unavailable) => return self.later(),
             Err(Refusal::Denied) => return Outcome::Gone,
         }
-        match self.certificates.obtain_ahead(name).await {
+        match self.certificates.obtain_ahead(&name.into()).await {
             Ok(_) => Outcome::Obtained,
             Err(ObtainError::BackingOff { until, .. }) => Outcome::Postponed { until },
             // The herald has heard of it, and queues the name for its next attempt.

@@ -1,12 +1,13 @@
 //! Putting the parts together, in the order in which they need one another, and taking them apart again.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::HashSet, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use certs::{Certificates, CertificatesSettings, Challenges, FileStore, Issuer, Observer, Store};
 use clock::SharedClock;
 use config::EdgeConfig;
 use control_client::{ControlError, GateError};
+use names::Subject;
 use prometheus::Registry;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -19,6 +20,7 @@ use crate::{
     health::{Health, Phase},
     issuers::{self, IssuerError},
     listen::{self, Acceptor, Room},
+    managed::Managed,
     metrics::Metrics,
     permit::GatePermit,
     plain::Plain,
@@ -106,7 +108,7 @@ impl Edge {
         let fair = Fair::new(&registry)?;
         let store: Arc<dyn Store> = Arc::new(FileStore::open(&config.storage.path, &registry)?);
         let challenges = Arc::new(Challenges::new(&registry)?);
-        let issuers = issuers::build(&config, store.clone(), challenges.clone(), clock.clone()).await?;
+        let issuers = issuers::build(&config, store.clone(), challenges.clone(), clock.clone(), &registry).await?;
         let line = Line::open(&config, issuers::names(&config, &issuers), clock.clone(), &registry).await?;
         let directory = line.as_ref().map(Line::directory);
         let policy = maker.first(&config, directory.clone(), clock.clone(), &registry)?;
@@ -115,6 +117,8 @@ impl Edge {
         let certificates = certificates(&config, issuers, store.clone(), &policy, observer, clock.clone(), &registry)?;
         let proxy = proxy_settings(&config);
         let proxy = Proxy::new(&proxy, challenges.clone(), access_log.clone(), metrics.clone(), clock.clone());
+        let managed =
+            Managed { certificates: certificates.clone(), names: listed_names(&config), clock: clock.clone() };
         let health = Health::new(certificates.clone(), store, directory, fair.clone(), clock);
         let reloader = Reloader::new(config, maker, policy.clone(), metrics.clone());
         let deps = Arc::new(Deps { certificates, challenges, fair, proxy, metrics });
@@ -131,7 +135,7 @@ impl Edge {
             visitors: TaskTracker::new(),
             workers: TaskTracker::new(),
         };
-        edge.work(line);
+        edge.work(line, managed);
         edge.listen(sockets, access_log, registry)?;
         edge.health.enter(Phase::Serving);
         Ok(edge)
@@ -188,9 +192,12 @@ impl Edge {
         }
     }
 
-    fn work(&self, line: Option<Line>) {
+    fn work(&self, line: Option<Line>, managed: Managed) {
         let (certificates, working) = (self.deps.certificates.clone(), self.working.clone());
         self.workers.spawn(async move { certificates.run(working).await });
+        if !managed.names.is_empty() {
+            self.workers.spawn(managed.run(self.working.clone()));
+        }
         let (pulse, proxy, policy) = (self.pulse.clone(), self.deps.proxy.clone(), self.policy.clone());
         self.workers.spawn(tick(self.working.clone(), move || {
             pulse.beat();
@@ -275,11 +282,16 @@ fn certificates(
         orders_in_flight: limits.orders_in_flight,
         ..CertificatesSettings::default()
     };
-    let permit = Arc::new(GatePermit::new(policy.clone()));
+    let permit = Arc::new(GatePermit::new(policy.clone(), listed_names(config)));
     match observer {
         Some(observer) => Certificates::observed(settings, issuers, store, permit, observer, clock, registry),
         None => Certificates::new(settings, issuers, store, permit, clock, registry),
     }
+}
+
+/// Names that have a certificate whether visited or not.
+fn listed_names(config: &EdgeConfig) -> HashSet<Subject> {
+    config.acme.dns.iter().flat_map(|dns| dns.names.iter().cloned()).collect()
 }
 
 fn proxy_settings(config: &EdgeConfig) -> ProxySettings<'_> {

@@ -12,7 +12,7 @@ use certs::{IssuerKey, Leaf, Observer, Step};
 use clock::Timestamp;
 use control_client::{Directory, Listed, Reporter};
 use moka::sync::Cache;
-use names::Hostname;
+use names::{Hostname, Subject};
 
 use crate::ahead::Ahead;
 
@@ -75,7 +75,15 @@ impl Herald {
 }
 
 impl Observer for Herald {
-    fn observe(&self, name: &Hostname, step: &Step<'_>, at: Timestamp) {
+    fn observe(&self, subject: &Subject, step: &Step<'_>, at: Timestamp) {
+        let Some(name) = subject.hostname() else {
+            if let Step::Issued { .. } = step {
+                // Names that it serves are told of one by one.
+                self.ahead.walk_again();
+            }
+            return;
+        };
+        let name = &name;
         let Some(listed) = self.directory.find(name) else { return };
         match step {
             Step::Failed { failure, renewal } => self.failed(name, failure, *renewal, &listed, at),

@@ -4,11 +4,14 @@ use std::{collections::HashMap, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use certs::{
-    AcmeError, AcmeIssuer, AcmeSettings, Challenges, ExternalAccount, InternalCa, InternalCaError, Issuer, IssuerKey,
-    Store,
+    AcmeError, AcmeIssuer, AcmeSettings, Challenges, DnsSolver, ExternalAccount, InternalCa, InternalCaError, Issuer,
+    IssuerKey, Store,
 };
 use clock::SharedClock;
 use config::{Acme, EabError, EdgeConfig, IssuerKind};
+use prometheus::Registry;
+
+use crate::dns01::{Scribe, ScribeError};
 
 /// Why an issuer cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +20,9 @@ pub enum IssuerError {
     /// An ACME directory.
     #[error("the ACME directory cannot be used")]
     Acme(#[from] AcmeError),
+    /// Whoever writes the records of DNS-01.
+    #[error("acme.dns cannot be put to work")]
+    Dns(#[from] ScribeError),
     /// The key of the external account binding.
     #[error("acme.eab_hmac_file cannot be used")]
     Eab(#[from] EabError),
@@ -34,10 +40,13 @@ pub async fn build(
     store: Arc<dyn Store>,
     challenges: Arc<Challenges>,
     clock: SharedClock,
+    registry: &Registry,
 ) -> Result<Vec<Arc<dyn Issuer>>, IssuerError> {
     if config.acme.issuer == IssuerKind::Internal {
         return Ok(vec![Arc::new(InternalCa::open(store.as_ref(), clock).await?)]);
     }
+    let scribe = config.acme.dns.as_ref().map(|dns| Scribe::new(dns, clock.clone(), registry)).transpose()?;
+    let solver = scribe.map(|scribe| Arc::new(scribe) as Arc<dyn DnsSolver>);
     let mut issuers: Vec<Arc<dyn Issuer>> = Vec::new();
     for directory in &config.acme.directory {
         let settings = AcmeSettings {
@@ -48,7 +57,11 @@ pub async fn build(
             order_timeout: config.limits.order_timeout,
             ..AcmeSettings::new(directory.as_str())
         };
-        issuers.push(Arc::new(AcmeIssuer::new(settings, store.clone(), challenges.clone(), clock.clone())?));
+        let issuer = AcmeIssuer::new(settings, store.clone(), challenges.clone(), clock.clone())?;
+        issuers.push(Arc::new(match &solver {
+            Some(solver) => issuer.with_dns(solver.clone(), store.clone()),
+            None => issuer,
+        }));
     }
     Ok(issuers)
 }

@@ -136,11 +136,13 @@ fn gate_settings(config: &EdgeConfig, default_origin: Option<Origin>) -> GateSet
     }
 }
 
+/// A configured resolver.
+pub(crate) fn server(resolver: &ResolverAddress) -> dns::Server {
+    let transport = if resolver.tcp { dns::Transport::Tcp } else { dns::Transport::Udp };
+    dns::Server { address: resolver.address, transport }
+}
+
 fn lookup(config: &EdgeConfig, registry: &Registry) -> Result<Lookup, prometheus::Error> {
-    let server = |resolver: &ResolverAddress| {
-        let transport = if resolver.tcp { dns::Transport::Tcp } else { dns::Transport::Udp };
-        dns::Server { address: resolver.address, transport }
-    };
     let servers = config.proxy.resolvers.iter().map(server).collect();
     let resolvers = dns::ResolversConfig { authority: dns::Authority::Skip, ..dns::ResolversConfig::new(servers) };
     let metrics = dns::Metrics::of_edge(registry)?;

@@ -98,6 +98,11 @@ impl Queue {
         self.alarms.peek().map_or(Timestamp::NEVER, |Reverse((at, _))| *at)
     }
 
+    /// Something has happened to names that nobody can list.
+    pub(super) fn want_walk(&mut self) {
+        self.left_out = true;
+    }
+
     /// Whether names were left out, and there is room for them again.
     pub(super) fn wants_walk(&self) -> bool {
         self.left_out && self.queued.is_empty()

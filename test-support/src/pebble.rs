@@ -46,6 +46,8 @@ pub struct PebbleOptions {
     pub external_accounts: Vec<(String, String)>,
     /// Address of names without a record of their own; the address that Pebble runs on when not given.
     pub default_address: Option<Ipv4Addr>,
+    /// Whom Pebble asks instead of its own DNS server.
+    pub name_server: Option<SocketAddr>,
 }
 
 impl Default for PebbleOptions {
@@ -61,6 +63,7 @@ impl Default for PebbleOptions {
             blocklist: Vec::new(),
             external_accounts: Vec::new(),
             default_address: None,
+            name_server: None,
         }
     }
 }
@@ -173,7 +176,7 @@ fn start_pebble(host: &Loopback, options: &PebbleOptions, directory: &Path) -> D
     command
         .arg("-config")
         .arg(directory.join("pebble.json"))
-        .args(["-strict", "-dnsserver", &host.at(dns::PORT).to_string()])
+        .args(["-strict", "-dnsserver", &options.name_server.unwrap_or_else(|| host.at(dns::PORT)).to_string()])
         .env("PEBBLE_WFE_NONCEREJECT", options.nonce_reject_percent.to_string())
         .env("PEBBLE_AUTHZREUSE", options.authz_reuse_percent.to_string());
     match options.va_sleep {

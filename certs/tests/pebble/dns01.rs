@@ -86,7 +86,8 @@ impl DnsSolver for Scribe {
         }
         wait::until("the company of the record", async || {
             let standing = self.standing.lock().await;
-            (standing[&record.name].len() >= self.company.load(Ordering::SeqCst)).then_some(())
+            let here = standing.get(&record.name).map_or(0, Vec::len);
+            (here >= self.company.load(Ordering::SeqCst)).then_some(())
         })
         .await;
         Ok(())

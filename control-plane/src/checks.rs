@@ -13,8 +13,8 @@ use dns::{
 };
 
 use crate::core::{
-    ChallengeSight, Checked, Claim, EdgeTarget, Fix, Inquiry, Ownership, PreflightSight, Reason, ReasonCode, Record,
-    RecordSight, Routing, RoutingSight,
+    self, ChallengeSight, Checked, Claim, EdgeTarget, Fix, Inquiry, Ownership, PreflightSight, Reason, ReasonCode,
+    Record, RecordSight, Routing, RoutingSight,
 };
 
 /// Of a name that is served, every how-manieth look is a preflight too: once an hour at the usual pace.
@@ -39,7 +39,7 @@ pub trait Checks: Send + Sync + 'static {
 }
 
 /// Asks the DNS.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct DnsChecks {
     resolvers: Resolvers,
     edge: EdgeTargets,
@@ -167,18 +167,24 @@ impl Checks for DnsChecks {
 
 /// A record that can be checked.
 pub(crate) fn desired(record: &Record) -> Option<DesiredRecord> {
-    let kind = match record.record_type.as_str() {
+    checkable(&record.host, &record.record_type, &record.value, record.ttl)
+}
+
+/// The same of a record that is not kept yet. Types that are only shown to people (MX …) cannot be checked.
+pub(crate) fn foreseen(record: &core::DesiredRecord) -> Option<DesiredRecord> {
+    checkable(&record.host, &record.record_type, &record.value, record.ttl)
+}
+
+fn checkable(host: &str, record_type: &str, value: &str, ttl: i64) -> Option<DesiredRecord> {
+    let kind = match record_type {
         "A" => RecordKind::A,
         "AAAA" => RecordKind::Aaaa,
         "ALIAS" | "ANAME" | "CNAME" => RecordKind::Cname,
         "TXT" => RecordKind::Txt,
         _ => return None,
     };
-    Some(DesiredRecord {
-        host: record.host.parse().ok()?,
-        value: RecordValue::parse(kind, &record.value).ok()?,
-        ttl: u32::try_from(record.ttl).ok()?,
-    })
+    let value = RecordValue::parse(kind, value).ok()?;
+    Some(DesiredRecord { host: host.parse().ok()?, value, ttl: u32::try_from(ttl).ok()? })
 }
 
 /// For a name that points here, only what all servers agree is gone is gone: a change under way, or a secondary that is

@@ -8,6 +8,7 @@ mod accounts;
 mod apps;
 mod connections;
 mod doctor;
+mod domain_connect;
 mod keys;
 mod output;
 mod reseal;
@@ -77,6 +78,9 @@ enum Command {
     /// Greets the edge as a visitor would, so that a name that may have a certificate and has none gets it ordered.
     /// Exits with 0 when everything is as it should be, else with 1.
     Doctor(doctor::Doctor),
+    /// Domain Connect: what DNS providers need of us to write our records themselves.
+    #[command(subcommand)]
+    DomainConnect(domain_connect::DomainConnect),
     /// Print a new line for the file of sealing keys.
     GenerateKey,
     /// Seal every stored secret under the first key of the key file, while the control plane runs.
@@ -104,6 +108,10 @@ impl Cli {
         let settings = match self.command {
             Command::GenerateKey => {
                 say(Keyring::generate()?.trim_end());
+                return Ok(ExitCode::SUCCESS);
+            }
+            Command::DomainConnect(domain_connect::DomainConnect::GenerateKey) => {
+                say(dns::domain_connect::SigningKey::generate()?.trim_end());
                 return Ok(ExitCode::SUCCESS);
             }
             Command::Openapi => {
@@ -144,6 +152,7 @@ impl Command {
             Self::Apps(command) => command.run(&process::open_core(&settings).await?, format).await?,
             Self::Keys(command) => command.run(&process::open_core(&settings).await?, format).await?,
             Self::Connections(command) => command.run(&settings, format).await?,
+            Self::DomainConnect(command) => command.run(&settings, format)?,
             Self::GenerateKey | Self::Openapi | Self::Validate => {}
         }
         Ok(ExitCode::SUCCESS)

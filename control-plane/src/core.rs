@@ -31,6 +31,7 @@ mod ledger;
 mod name_rules;
 mod policy;
 mod preflight;
+mod prospects;
 mod quotas;
 mod reason;
 mod record_rules;
@@ -46,6 +47,7 @@ mod targets;
 mod template;
 mod upkeep;
 mod usage;
+mod visits;
 mod writing;
 
 pub use accounts::{Account, Plan};
@@ -69,6 +71,7 @@ pub use jobs::{Job, JobKind};
 pub use ledger::{WriteOrder, WriteRow, WrittenRecord};
 pub use policy::Policy;
 pub use preflight::PreflightSight;
+pub use prospects::Prospect;
 pub use reason::{Fix, Reason, ReasonCode};
 pub use records::DesiredRecord;
 pub use scopes::Scope;
@@ -79,6 +82,7 @@ pub use signing_secrets::SigningSecrets;
 pub use stored::{Document, Flag, Moment};
 pub use template::TemplateRecord;
 pub use usage::{Usage, UsageKind};
+pub use visits::{Return, Visit};
 pub use words::{
     CertificateState, Deadline, DnsWrite, Environment, Kind, Lifecycle, Ownership, Preflight, ProofKind, Routing,
     SetupType, Surface, UnknownWord,

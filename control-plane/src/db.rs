@@ -34,6 +34,7 @@ pub(crate) mod proofs;
 pub(crate) mod records;
 pub(crate) mod sealed;
 pub(crate) mod usage;
+pub(crate) mod visits;
 pub(crate) mod writes;
 
 pub use asks::Asks;

@@ -9,6 +9,7 @@ pub mod checks;
 pub mod core;
 pub mod db;
 pub mod doctor;
+pub mod domains;
 pub mod metrics;
 pub mod process;
 pub mod settings;

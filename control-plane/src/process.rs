@@ -4,7 +4,10 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use clock::SystemClock;
-use dns::provider::{Bases, Http, HttpLimits};
+use dns::{
+    domain_connect::{ClientMetrics, Reach},
+    provider::{Bases, Http, HttpLimits},
+};
 use prometheus::{Registry, process_collector::ProcessCollector};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -13,6 +16,7 @@ use crate::{
     checks::{Checks, DnsChecks},
     core::{Core, Keyring, Surface},
     db::{Db, DbOptions},
+    domains::{DomainConnect, Domains},
     metrics::{Metrics, WriteMetrics},
     settings::Settings,
     surfaces::{self, AppState, Throttle},
@@ -102,7 +106,9 @@ impl Process {
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let metrics = Metrics::new(&registry)?;
         let resolvers = resolvers(settings, &registry)?;
-        let checks: Arc<dyn Checks> = Arc::new(dns_checks(settings, resolvers.clone())?);
+        let looks = dns_checks(settings, resolvers.clone())?;
+        let domains = Domains::new(looks.clone(), domain_connect(settings, &resolvers, &registry)?);
+        let checks: Arc<dyn Checks> = Arc::new(looks);
         let stopping = CancellationToken::new();
         let sender = sender(settings, &core, resolvers, &registry, &stopping)?;
         let writer = writer(settings, &core, &registry)?;
@@ -118,6 +124,7 @@ impl Process {
             core,
             checks,
             writer,
+            domains,
             tokens: Arc::new(Tokens::new(settings.token_secret.expose())),
             internal_token: settings.edge_token_file.as_deref().map(read_token).transpose()?,
             connection_checks: Arc::new(Throttle::per_minute(settings.pace.connection_checks)),
@@ -232,6 +239,18 @@ fn writer(settings: &Settings, core: &Core, registry: &Registry) -> anyhow::Resu
     };
     let providers = Http::new(bases, HttpLimits::default(), Arc::clone(core.clock()))?;
     Ok(Writer::new(core.clone(), providers, WriteMetrics::new(registry)?, settings.writer))
+}
+
+/// Domain Connect, where it is set up. At private addresses in development alone: zones say where to ask.
+fn domain_connect(
+    settings: &Settings,
+    resolvers: &dns::Resolvers,
+    registry: &Registry,
+) -> anyhow::Result<Option<DomainConnect>> {
+    let Some(known) = &settings.domain_connect else { return Ok(None) };
+    let reach = if settings.core.dev { Reach::Inside } else { Reach::Public };
+    let made = DomainConnect::new(known, resolvers.clone(), reach, ClientMetrics::new(registry)?);
+    made.map(Some).context("Domain Connect cannot be set up")
 }
 
 fn sender(

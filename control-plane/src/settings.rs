@@ -38,6 +38,8 @@ pub struct Settings {
     pub authority: dns::Authority,
     /// The issuer names that our CA answers to in CAA records.
     pub caa: Vec<String>,
+    /// As whom this service is known at DNS providers that take templates.
+    pub domain_connect: Option<config::DomainConnect>,
     /// How often clients may have looked at the DNS.
     pub pace: config::Pace,
     /// Whether this process works off jobs.
@@ -94,6 +96,7 @@ impl Settings {
             key_file: config.key_file,
             edge_token_file: config.edge.token_file,
             caa: config.caa,
+            domain_connect: config.domain_connect,
             demo_origin: config.demo_origin,
             providers_at: config.dns_providers,
             writer: WriterLimits::default(),

@@ -21,6 +21,7 @@ pub use throttle::Throttle;
 use crate::{
     checks::Checks,
     core::{Core, Policy, Surface},
+    domains::Domains,
     metrics::Metrics,
     tokens::Tokens,
     writer::Writer,
@@ -33,6 +34,8 @@ pub struct AppState {
     pub core: Core,
     /// The way to look at the DNS.
     pub checks: Arc<dyn Checks>,
+    /// The way to look at customers' domains.
+    pub domains: Domains,
     /// The way to DNS providers.
     pub writer: Writer,
     /// Widget tokens.
@@ -64,6 +67,7 @@ pub fn router(state: AppState) -> Router {
     Router::new()
         .merge(api)
         .merge(connect_domain::docs(document))
+        .merge(connect_domain::callback())
         .merge(internal::router())
         .merge(ops::router())
         .fallback(connect_domain::no_route)

@@ -68,6 +68,7 @@ impl Core {
         db::certificates::forget_reports(&mut tx, now.before(REPORTS_KEEP)).await?;
         db::gate::bury(&mut tx, now.before(self.settings.tombstone_keep)).await?;
         db::endpoints::forget_former(&mut tx, now).await?;
+        db::visits::forget(&mut tx, now).await?;
         db::deliveries::forget(&mut tx, now.before(self.settings.deliveries_keep), DELIVERIES_PER_SWEEP).await?;
         tx.commit().await?;
         let ended = db::certificates::ended(&mut self.read().await?, now, EXPIRED_PER_SWEEP).await?;

@@ -11,8 +11,11 @@ mod connections;
 mod cors;
 mod credentials;
 mod cursor;
+mod domain_connect;
+mod domains;
 mod error;
 mod events;
+mod instructions;
 pub(crate) mod message;
 mod once;
 mod parts;
@@ -37,6 +40,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub use connections::CHALLENGE;
 pub use cors::Origins;
 pub(crate) use cors::layer as cors;
+pub(crate) use domain_connect::callback;
 pub use events::event_name;
 pub use state_word::state_word;
 
@@ -79,6 +83,19 @@ impl utoipa::Modify for Security {
     }
 }
 
+impl AppState {
+    /// Takes one look at a thing of an application's, or says how long until there is one. A look costs dozens of
+    /// questions to other people's servers.
+    fn take_look(&self, thing: &str, application_id: &str) -> Result<(), ApiError> {
+        let now = self.core.now();
+        self.connection_checks.take(thing, now).map_err(ApiError::too_often)?;
+        self.application_checks.take(application_id, now).map_err(|wait| {
+            self.connection_checks.give_back(thing);
+            ApiError::too_often(wait)
+        })
+    }
+}
+
 /// The routes and their OpenAPI document.
 pub(crate) fn router() -> (Router<AppState>, utoipa::openapi::OpenApi) {
     let (router, mut document) = OpenApiRouter::with_openapi(Document::openapi())
@@ -95,6 +112,9 @@ pub(crate) fn router() -> (Router<AppState>, utoipa::openapi::OpenApi) {
         .routes(routes!(connections::verify))
         .routes(routes!(connections::check_records))
         .routes(routes!(applying::apply))
+        .routes(routes!(domain_connect::start))
+        .routes(routes!(instructions::get))
+        .routes(routes!(domains::check))
         .routes(routes!(tokens::mint))
         .routes(routes!(webhooks::create_endpoint, webhooks::list_endpoints))
         .routes(routes!(webhooks::get_endpoint, webhooks::update_endpoint, webhooks::delete_endpoint))

@@ -5,5 +5,6 @@
 mod harness;
 
 mod commands;
+mod domain_connect;
 mod running;
 mod settings;

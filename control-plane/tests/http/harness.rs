@@ -95,6 +95,11 @@ impl Control {
         Self::start_with(None, Worker::Off, None, settings).await
     }
 
+    /// The same with a worker.
+    pub(crate) async fn start_working(settings: &[(&str, &str)]) -> Self {
+        Self::start_with(None, Worker::On, None, settings).await
+    }
+
     async fn start_with(
         postgres: Option<Postgres>,
         worker: Worker,

@@ -88,6 +88,8 @@ pub fn template(service: &Service, text: &TemplateText<'_>, addresses: Option<&[
     records.push(json!({
         "type": "TXT", "host": text.challenge_label, "data": format!("{}%token%", text.challenge_prefix), "ttl": TTL,
         "txtConflictMatchingMode": "Prefix", "txtConflictMatchingPrefix": text.challenge_prefix,
+        // Once it was seen, nothing hangs on it.
+        "essential": "OnApply",
     }));
     set("records", Value::Array(records));
     Value::Object(all)
@@ -103,25 +105,19 @@ fn address(address: &IpAddr) -> Value {
 pub struct Wish {
     /// What stands before the zone's name; empty for the zone itself, which has the other template.
     pub host: String,
-    /// The values of the template's variables.
+    /// The values of the template's variables, but for the challenge's `token`.
     pub variables: Vec<(&'static str, String)>,
 }
 
 impl Wish {
     /// `None` when the name's records are not those that the template writes: more, fewer or others.
-    pub fn of(
-        name: &OwnerName,
-        zone: &OwnerName,
-        desired: &[DesiredRecord],
-        edge: &EdgeTargets,
-        token: &str,
-    ) -> Option<Self> {
+    pub fn of(name: &OwnerName, zone: &OwnerName, desired: &[DesiredRecord], edge: &EdgeTargets) -> Option<Self> {
         if !zone.holds(name) || desired.iter().any(|record| record.host != *name) {
             return None;
         }
         let (whole, zone) = (name.to_string(), zone.to_string());
         let host = whole.strip_suffix(&zone)?.trim_end_matches('.').to_owned();
-        let mut variables = vec![("token", token.to_owned())];
+        let mut variables = Vec::new();
         match desired {
             // The top of a zone leads by addresses where there are some, whatever its provider can flatten.
             [DesiredRecord { value: RecordValue::Cname(target), .. }]
@@ -170,7 +166,7 @@ mod tests {
             name: "edge.saas.example".parse().unwrap(),
             addresses: addresses.iter().map(|ip| ip.parse().unwrap()).collect(),
         };
-        Wish::of(&name.parse().unwrap(), &zone.parse().unwrap(), &desired, &edge, "tok")
+        Wish::of(&name.parse().unwrap(), &zone.parse().unwrap(), &desired, &edge)
     }
 
     #[test]
@@ -181,10 +177,10 @@ mod tests {
         let a = |name, ip| (name, RecordKind::A, ip);
         let shop = wish(SHOP, TOP, &[cname(SHOP)], &["192.0.2.1"]).unwrap();
         assert_eq!(shop.host, "shop");
-        assert_eq!(shop.variables, [("token", "tok".to_owned()), ("target", "edge.saas.example".to_owned())]);
+        assert_eq!(shop.variables, [("target", "edge.saas.example".to_owned())]);
         let top = wish(TOP, TOP, &[a(TOP, "192.0.2.2"), a(TOP, "192.0.2.1")], &["192.0.2.1", "192.0.2.2"]).unwrap();
-        assert_eq!((top.host.as_str(), top.variables.len()), ("", 1));
-        assert_eq!(wish(TOP, TOP, &[cname(TOP)], &[]).unwrap().variables.len(), 2);
+        assert_eq!((top.host.as_str(), top.variables.len()), ("", 0));
+        assert_eq!(wish(TOP, TOP, &[cname(TOP)], &[]).unwrap().variables.len(), 1);
         assert_eq!(wish(TOP, TOP, &[cname(TOP)], &["192.0.2.1"]), None, "the template would write addresses");
         assert_eq!(wish(TOP, TOP, &[a(TOP, "192.0.2.9")], &["192.0.2.1"]), None);
         assert_eq!(wish(TOP, TOP, &[a(TOP, "192.0.2.1")], &["192.0.2.1", "192.0.2.2"]), None);

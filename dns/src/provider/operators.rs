@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::{catalogue::catalogue, facts::Facts};
 use crate::OwnerName;
 
+/// Instead of a type: the top of a zone leads to addresses alone.
+const NO_ALIAS: &str = "none";
 const DATA: &str = include_str!("../../data/operators.json");
 
 /// Who runs name servers.
@@ -32,6 +34,15 @@ pub struct Operator {
     /// The way to the form, in its own words.
     #[serde(rename = "where")]
     pub place: String,
+    /// The type by which its form leads the top of a zone to a name outside, or [`NO_ALIAS`].
+    #[serde(default)]
+    alias: Option<String>,
+    /// Whether its form wants names in values with a final dot.
+    #[serde(default)]
+    pub dotted: bool,
+    /// What else its customers should know, sentence by sentence.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// How a form names a record.
@@ -48,6 +59,28 @@ impl Operator {
     /// The adapter that writes there, if there is one.
     pub fn facts(&self) -> Option<&'static Facts> {
         catalogue().find(|facts| facts.key == self.key)
+    }
+
+    /// The type by which the top of a zone can be led to a name outside: `ALIAS`, `ANAME`, or `CNAME` where one is
+    /// flattened.
+    pub fn alias(&self) -> Option<&str> {
+        let by_interface = || self.facts().filter(|facts| facts.flattens_apex).map(|_| "CNAME");
+        self.alias.as_deref().filter(|alias| *alias != NO_ALIAS).or_else(by_interface)
+    }
+
+    /// Whether the top of a zone can be led to a name outside; `None` when we do not know.
+    pub fn flattens(&self) -> Option<bool> {
+        match (self.alias(), &self.alias) {
+            (Some(_), _) => Some(true),
+            (None, Some(_)) => Some(false),
+            (None, None) => None,
+        }
+    }
+
+    /// A name in a record's value as the form wants it.
+    pub fn target_in_form(&self, target: &str) -> String {
+        let bare = target.trim_end_matches('.');
+        if self.dotted { format!("{bare}.") } else { bare.to_owned() }
     }
 
     /// The name of a record as the form wants it.

@@ -316,20 +316,11 @@ pub(super) async fn standing(state: &AppState, caller: &Caller, id: &str) -> Res
 
 async fn look(state: &AppState, connection: &Connection, look: Look) -> Result<Connection, ApiError> {
     let id = &connection.claim.id;
-    throttle(state, connection).inspect_err(|_| state.metrics.checks_refused.inc())?;
+    let claim = &connection.claim;
+    state.take_look(&claim.id, &claim.application_id).inspect_err(|_| state.metrics.checks_refused.inc())?;
     let missing = CoreError::NotFound { what: "connection" };
     let inquiry = state.core.inquire(id).await?.ok_or(missing)?;
     // No transaction is open while the DNS takes its time.
     let seen = state.checks.look(&inquiry, look).await;
     Ok(state.core.apply_check(id, &seen, Looker::Verb).await?)
-}
-
-/// A look costs dozens of questions to other people's servers.
-fn throttle(state: &AppState, connection: &Connection) -> Result<(), ApiError> {
-    let (claim, now) = (&connection.claim, state.core.now());
-    state.connection_checks.take(&claim.id, now).map_err(ApiError::too_often)?;
-    state.application_checks.take(&claim.application_id, now).map_err(|wait| {
-        state.connection_checks.give_back(&claim.id);
-        ApiError::too_often(wait)
-    })
 }

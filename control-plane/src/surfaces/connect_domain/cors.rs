@@ -18,8 +18,8 @@ use tokio::{sync::Mutex, time::Instant};
 use super::AppState;
 use crate::core::{Core, CoreError};
 
-/// Below it, every route takes widget tokens.
-const TOKEN_ROUTES: &str = "/v1/connections";
+/// Below these, every route takes widget tokens.
+const TOKEN_ROUTES: [&str; 3] = ["/v1/connections", "/v1/domains:check", "/v1/providers"];
 /// How late a new origin is known to preflights. A page whose origin was taken away is shown nothing at once.
 const KEEP: Duration = Duration::from_secs(5);
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PATCH, DELETE");
@@ -53,8 +53,9 @@ impl Origins {
 
 /// Answers a browser's question and says of each answer which page may see it.
 pub(crate) async fn layer(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let is_ours =
-        request.uri().path().strip_prefix(TOKEN_ROUTES).is_some_and(|rest| matches!(rest.as_bytes(), [] | [b'/', ..]));
+    let path = request.uri().path();
+    let is_below = |rest: &str| matches!(rest.as_bytes(), [] | [b'/', ..]);
+    let is_ours = TOKEN_ROUTES.iter().any(|route| path.strip_prefix(route).is_some_and(is_below));
     let Some(origin) = request.headers().get(header::ORIGIN).filter(|_| is_ours).cloned() else {
         return next.run(request).await;
     };

@@ -7,6 +7,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use names::HostnameError;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -87,7 +88,7 @@ impl ApiError {
         Self { status, code, message: message.into(), details: None, pointer: None, retry_after: None, beside: None }
     }
 
-    fn details(mut self, details: Value) -> Self {
+    pub(crate) fn details(mut self, details: Value) -> Self {
         self.details = Some(Box::new(details));
         self
     }
@@ -96,6 +97,12 @@ impl ApiError {
         let pointer = pointer.into();
         let error = Self::new(StatusCode::BAD_REQUEST, "invalid", message);
         Self { details: Some(Box::new(json!({"pointer": pointer}))), pointer: Some(pointer), ..error }
+    }
+
+    /// A text that is no hostname.
+    pub(crate) fn bad_name(pointer: &str, rule: HostnameError) -> Self {
+        let error = Self::invalid(pointer, format!("{}: {rule}", CoreError::BadHostname(rule)));
+        error.details(json!({"pointer": pointer, "rule": rule.code()}))
     }
 
     pub(crate) fn no_method() -> Self {
@@ -129,10 +136,7 @@ impl From<CoreError> for ApiError {
                 with(StatusCode::FORBIDDEN, "forbidden").details(json!({"scope": scope}))
             }
             CoreError::Invalid { pointer, .. } => Self::invalid(pointer, text),
-            CoreError::BadHostname(rule) => {
-                let error = Self::invalid("/hostname", format!("{text}: {rule}"));
-                error.details(json!({"pointer": "/hostname", "rule": rule.code()}))
-            }
+            CoreError::BadHostname(rule) => Self::bad_name("/hostname", rule),
             CoreError::HostnameConflict { hostname, own_connection } => with(StatusCode::CONFLICT, "HostnameConflict")
                 .details(json!({"hostname": hostname, "connection_id": own_connection})),
             CoreError::OwnershipNotFound { reason } => {

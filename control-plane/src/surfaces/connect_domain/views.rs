@@ -167,19 +167,19 @@ pub(crate) struct CertificateView {
 /// One record to change.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct FixView {
-    record: FixRecord,
+    pub(super) record: FixRecord,
     /// What should stand there; null: nothing.
-    expected: Option<String>,
+    pub(super) expected: Option<String>,
     /// What stands there.
-    seen: Vec<String>,
+    pub(super) seen: Vec<String>,
 }
 
 /// Which record.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct FixRecord {
-    host: String,
+    pub(super) host: String,
     #[serde(rename = "type")]
-    record_type: String,
+    pub(super) record_type: String,
 }
 
 impl From<&Fix> for FixView {
@@ -194,7 +194,7 @@ impl From<&Fix> for FixView {
 pub(crate) struct AttemptView {
     #[schema(value_type = String, format = DateTime)]
     at: Moment,
-    /// `ownership`, `routing` or `certificate`.
+    /// `ownership`, `routing`, `certificate` or `domain_connect` (a customer came back from the provider's page).
     kind: String,
     /// `ok`, `waiting` or `failed`.
     outcome: String,

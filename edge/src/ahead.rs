@@ -18,7 +18,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use certs::{Certificates, ObtainError};
+use certs::{Certificates, DnsSolver, ObtainError};
 use clock::{SharedClock, Timestamp};
 use control_client::{Directory, Event, Freshness, Listener, Refusal};
 use names::{Hostname, Subject};
@@ -52,6 +52,8 @@ struct Inner {
     metrics: Metrics,
     /// Known once the manager is built.
     certificates: OnceLock<Certificates>,
+    /// Whether names may be proven that do not point here.
+    records: bool,
 }
 
 /// Whom the task asks.
@@ -66,21 +68,24 @@ pub struct Desk {
     pub policy: Arc<ArcSwap<Policy>>,
     /// Orders at once.
     pub in_flight: usize,
+    /// Knows which names are proven by records, and so before they point here.
+    pub solver: Option<Arc<dyn DnsSolver>>,
     /// The time.
     pub clock: SharedClock,
 }
 
 impl Ahead {
-    /// A queue of at most `limit` names.
+    /// A queue of at most `limit` names; with `records`, of names too that do not point here.
     ///
     /// # Errors
     /// [`prometheus::Error`] when `registry` holds metrics of the same names.
-    pub fn new(limit: usize, registry: &prometheus::Registry) -> Result<Self, prometheus::Error> {
+    pub fn new(limit: usize, records: bool, registry: &prometheus::Registry) -> Result<Self, prometheus::Error> {
         Ok(Self(Arc::new(Inner {
             queue: Mutex::new(Queue::new(limit)),
             more: Notify::new(),
             metrics: Metrics::new(registry)?,
             certificates: OnceLock::new(),
+            records,
         })))
     }
 
@@ -194,8 +199,8 @@ impl Listener for Ahead {
                 }
                 self.0.queue.lock().forget(&name);
             }
-            Event::Known { name, pointing: true } => self.push(&name),
-            Event::Known { pointing: false, .. } => {}
+            Event::Known { name, pointing } if pointing || self.0.records => self.push(&name),
+            Event::Known { .. } => {}
         }
         true
     }
@@ -211,14 +216,21 @@ impl Desk {
                 self.herald.kept(name, &leaf, &listed, self.clock.now());
                 Outcome::Held
             }
-            Ok(None) if listed.pointing => self.order(name).await,
+            Ok(None) if listed.pointing || self.is_delegated(name).await => self.order(name, listed.pointing).await,
             Ok(None) => Outcome::Gone,
             Err(_) => self.later(),
         }
     }
 
+    async fn is_delegated(&self, name: &Hostname) -> bool {
+        match &self.solver {
+            Some(solver) => solver.proves(name).await,
+            None => false,
+        }
+    }
+
     /// Orders, if the gate says yes, now: a stale yes never leads to an order.
-    async fn order(&self, name: &Hostname) -> Outcome {
+    async fn order(&self, name: &Hostname, pointing: bool) -> Outcome {
         let gate = self.policy.load().gate.clone();
         match gate.admit(name).await {
             Ok(admitted) if admitted.freshness == Freshness::Fresh => {}
@@ -228,6 +240,8 @@ impl Desk {
         match self.certificates.obtain_ahead(&name.into()).await {
             Ok(_) => Outcome::Obtained,
             Err(ObtainError::BackingOff { until, .. }) => Outcome::Postponed { until },
+            // The control plane expects nothing of a name that does not point here; we try again by ourselves.
+            Err(ObtainError::Failed { failure }) if !pointing => Outcome::Postponed { until: failure.next_order() },
             // The herald has heard of it, and queues the name for its next attempt.
             Err(ObtainError::Failed { .. }) => Outcome::Failed,
             Err(ObtainError::Unstorable) => Outcome::Gone,

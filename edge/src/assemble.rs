@@ -108,8 +108,10 @@ impl Edge {
         let fair = Fair::new(&registry)?;
         let store: Arc<dyn Store> = Arc::new(FileStore::open(&config.storage.path, &registry)?);
         let challenges = Arc::new(Challenges::new(&registry)?);
-        let issuers = issuers::build(&config, store.clone(), challenges.clone(), clock.clone(), &registry).await?;
-        let line = Line::open(&config, issuers::names(&config, &issuers), clock.clone(), &registry).await?;
+        let solver = issuers::solver(&config, &clock, &registry)?;
+        let issuers =
+            issuers::build(&config, store.clone(), challenges.clone(), clock.clone(), solver.as_ref()).await?;
+        let line = Line::open(&config, issuers::names(&config, &issuers), solver, clock.clone(), &registry).await?;
         let directory = line.as_ref().map(Line::directory);
         let policy = maker.first(&config, directory.clone(), clock.clone(), &registry)?;
         let policy = Arc::new(ArcSwap::from_pointee(policy));

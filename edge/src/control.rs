@@ -5,7 +5,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwap;
-use certs::{Certificates, IssuerKey};
+use certs::{Certificates, DnsSolver, IssuerKey};
 use clock::SharedClock;
 use config::EdgeConfig;
 use control_client::{Control, ControlError, ControlLimits, ControlSettings, Directory};
@@ -25,30 +25,32 @@ pub struct Line {
     ahead: Ahead,
     herald: Arc<Herald>,
     in_flight: usize,
+    solver: Option<Arc<dyn DnsSolver>>,
     clock: SharedClock,
 }
 
 impl Line {
     /// Opens what is kept of the control plane's names; nothing is sent. `None` without `[control]`. `issuers` says what
-    /// the control plane calls them.
+    /// the control plane calls them, `solver` which names need not point here for their certificates.
     ///
     /// # Errors
     /// [`ControlError`].
     pub async fn open(
         config: &EdgeConfig,
         issuers: HashMap<IssuerKey, String>,
+        solver: Option<Arc<dyn DnsSolver>>,
         clock: SharedClock,
         registry: &Registry,
     ) -> Result<Option<Self>, ControlError> {
         let Some(settings) = settings(config) else { return Ok(None) };
-        let ahead = Ahead::new(config.limits.ahead_queue, registry)?;
+        let ahead = Ahead::new(config.limits.ahead_queue, solver.is_some(), registry)?;
         let (listener, registry, time) = (Arc::new(ahead.clone()), registry.clone(), clock.clone());
         // A million names are read in about a second, which belongs to no thread of the runtime.
         let opened = tokio::task::spawn_blocking(move || Control::open(settings, Some(listener), time, &registry));
         let control = opened.await.unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()))?;
         let herald = Herald::new(control.directory.clone(), control.reporter.clone(), ahead.clone(), issuers);
         let in_flight = config.limits.ahead_in_flight.min(config.limits.orders_in_flight);
-        Ok(Some(Self { control, ahead, herald: Arc::new(herald), in_flight, clock }))
+        Ok(Some(Self { control, ahead, herald: Arc::new(herald), in_flight, solver, clock }))
     }
 
     /// The known names.
@@ -69,8 +71,8 @@ impl Line {
         tasks: &TaskTracker,
         stop: &CancellationToken,
     ) {
-        let Self { control: Control { directory, feed, delivery, .. }, ahead, herald, in_flight, clock } = self;
-        let desk = Desk { certificates, directory, herald, policy, in_flight, clock };
+        let Self { control: Control { directory, feed, delivery, .. }, ahead, herald, in_flight, solver, clock } = self;
+        let desk = Desk { certificates, directory, herald, policy, in_flight, solver, clock };
         ahead.attach(&desk.certificates);
         tasks.spawn(feed.run(stop.clone().cancelled_owned()));
         tasks.spawn(delivery.run(stop.clone().cancelled_owned()));

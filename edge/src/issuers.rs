@@ -31,6 +31,21 @@ pub enum IssuerError {
     Internal(#[from] InternalCaError),
 }
 
+/// Whoever writes the records of DNS-01, if that is configured. Nothing is asked of any provider.
+///
+/// # Errors
+/// [`IssuerError`].
+pub fn solver(
+    config: &EdgeConfig,
+    clock: &SharedClock,
+    registry: &Registry,
+) -> Result<Option<Arc<dyn DnsSolver>>, IssuerError> {
+    let Some(dns) = config.acme.dns.as_ref().filter(|_| config.acme.issuer == IssuerKind::Acme) else {
+        return Ok(None);
+    };
+    Ok(Some(Arc::new(Scribe::new(dns, clock.clone(), registry)?)))
+}
+
 /// Builds the issuers in the order in which they are tried. Nothing is asked of any CA.
 ///
 /// # Errors
@@ -40,13 +55,11 @@ pub async fn build(
     store: Arc<dyn Store>,
     challenges: Arc<Challenges>,
     clock: SharedClock,
-    registry: &Registry,
+    solver: Option<&Arc<dyn DnsSolver>>,
 ) -> Result<Vec<Arc<dyn Issuer>>, IssuerError> {
     if config.acme.issuer == IssuerKind::Internal {
         return Ok(vec![Arc::new(InternalCa::open(store.as_ref(), clock).await?)]);
     }
-    let scribe = config.acme.dns.as_ref().map(|dns| Scribe::new(dns, clock.clone(), registry)).transpose()?;
-    let solver = scribe.map(|scribe| Arc::new(scribe) as Arc<dyn DnsSolver>);
     let mut issuers: Vec<Arc<dyn Issuer>> = Vec::new();
     for directory in &config.acme.directory {
         let settings = AcmeSettings {
@@ -58,7 +71,7 @@ pub async fn build(
             ..AcmeSettings::new(directory.as_str())
         };
         let issuer = AcmeIssuer::new(settings, store.clone(), challenges.clone(), clock.clone())?;
-        issuers.push(Arc::new(match &solver {
+        issuers.push(Arc::new(match solver {
             Some(solver) => issuer.with_dns(solver.clone(), store.clone()),
             None => issuer,
         }));

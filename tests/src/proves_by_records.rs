@@ -2,13 +2,14 @@
 
 use serde_json::json;
 use test_support::{
-    AcmeProxy, Bind, EdgeOptions, EdgeProcess, FakeGate, Key, Kind, Loopback, Origin, Pebble, PebbleOptions, Reply,
-    client::TlsClient, wait,
+    AcmeProxy, Bind, EdgeOptions, EdgeProcess, FakeControl, FakeGate, Key, Kind, Loopback, Origin, Pebble,
+    PebbleOptions, Reply, client::TlsClient, wait,
 };
 
 /// The operator's zone and a customer's.
 const ZONES: [&str; 2] = ["saas.test", "customer.test"];
 const SECRET: &str = "Y2FuYXJ5LW9mLXRoZS10c2lnLWtleS0wMTIzNDU2Nzg=";
+const TOKEN: &str = "a-token-of-the-edges-0123456789abcdef";
 /// What stood in the operator's zone before, at the very name of a challenge too.
 const STANDING: &str = "update add www.saas.test. 300 A 192.0.2.1\n\
     update add _acme-challenge.apps.saas.test. 900 TXT \"somebody else's\"";
@@ -30,14 +31,17 @@ impl Scene {
     }
 
     async fn start_with(names: &[&str], secret: &str) -> Self {
-        let host = Loopback::take();
+        Self::start_on(&Loopback::take(), names, secret, "").await
+    }
+
+    async fn start_on(host: &Loopback, names: &[&str], secret: &str, more: &str) -> Self {
         let key = Key { name: "namegate.key".to_owned(), secret: SECRET.to_owned() };
         let bind = Bind::alone_for(&ZONES, &key).await;
         bind.update(STANDING);
         let options = PebbleOptions { name_server: Some(bind.address()), ..PebbleOptions::default() };
-        let pebble = Pebble::start(&host, options).await;
-        let proxy = AcmeProxy::start(&host, &pebble).await;
-        let (gate, origin) = (FakeGate::start(&host).await, Origin::start(&host).await);
+        let pebble = Pebble::start(host, options).await;
+        let proxy = AcmeProxy::start(host, &pebble).await;
+        let (gate, origin) = (FakeGate::start(host).await, Origin::start(host).await);
         let token = tempfile::NamedTempFile::new().unwrap();
         let credential = json!({ "server": bind.address(), "key_name": key.name, "secret": secret });
         std::fs::write(token.path(), credential.to_string()).unwrap();
@@ -49,9 +53,9 @@ impl Scene {
             bind.address(),
             bind.address().port(),
         );
-        let options = EdgeOptions::on(&host).gate(&gate).acme_proxy(&proxy).set(&settings);
+        let options = EdgeOptions::on(host).gate(&gate).acme_proxy(&proxy).set(&settings).set(more);
         let edge = EdgeProcess::start(options).await;
-        Self { edge, gate, origin, proxy, pebble, bind, _host: host, _token: token }
+        Self { edge, gate, origin, proxy, pebble, bind, _host: host.clone(), _token: token }
     }
 
     fn allow(&self, name: &str) {
@@ -115,6 +119,24 @@ async fn a_delegated_name_gets_its_certificate_before_it_points_here() {
     assert_eq!(scene.edge.get(&scene.client(), "shop.customer.test", "/").await.unwrap().status(), 200);
     scene.is_as_before().await;
     assert_eq!(scene.bind.records_of(ZONES[1]).len(), 2, "the customer's zone was only read");
+}
+
+#[tokio::test]
+async fn a_delegated_name_of_the_control_plane_has_its_certificate_before_it_points_here_or_is_visited() {
+    let host = Loopback::take();
+    let control = FakeControl::start(&host, TOKEN).await;
+    let token = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(token.path(), TOKEN).unwrap();
+    let line = format!("[control]\nurl = {:?}\ntoken_file = {:?}", control.url(), token.path());
+    let scene = Scene::start_on(&host, &[], SECRET, &line).await;
+    scene.bind.update_in(ZONES[1], "update add _acme-challenge.shop.customer.test. 300 CNAME shop.acme.saas.test.");
+    for name in ["plain.customer.test", "shop.customer.test"] {
+        control.upsert(name, 1, &json!({"origin": scene.origin.url(), "pointing": false}));
+    }
+    scene.issued(1).await;
+    let orders = |name: &str| scene.proxy.orders_for(name);
+    assert_eq!((orders("shop.customer.test"), orders("plain.customer.test")), (1, 0));
+    scene.is_as_before().await;
 }
 
 #[tokio::test]

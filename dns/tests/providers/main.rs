@@ -14,7 +14,7 @@ mod bind;
 mod cases;
 mod table;
 
-use test_support::provider::{server, shim, shims};
+use test_support::provider::{server, shim, shims, zone};
 
 /// A test for each adapter: a process of its own under nextest.
 macro_rules! adapters {

@@ -136,11 +136,20 @@ impl Server {
         }
     }
 
+    /// The zone as it is now: one look for many questions, which at a real name server is one transfer.
+    pub fn look(&self) -> FakeZone {
+        self.zone(|zone| zone.clone())
+    }
+
     /// The values of a set as people write them, ordered.
     pub fn values(&self, name: &str, kind: &str) -> Vec<String> {
-        let zone = self.zone(|zone| zone.clone());
+        self.values_in(&self.look(), name, kind)
+    }
+
+    /// The same of a zone that was looked at.
+    pub fn values_in(&self, zone: &FakeZone, name: &str, kind: &str) -> Vec<String> {
         let set = zone.set(name, kind);
-        let mut values: Vec<_> = set.iter().map(|entry| self.shim.decode(&zone, kind, &entry.data)).collect();
+        let mut values: Vec<_> = set.iter().map(|entry| self.shim.decode(zone, kind, &entry.data)).collect();
         values.sort();
         values
     }
@@ -162,7 +171,11 @@ impl Server {
 
     /// Everything but the records of the given names, byte for byte.
     pub fn others(&self, names: &[&str]) -> Vec<String> {
-        let zone = self.zone(|zone| zone.clone());
+        self.others_in(&self.look(), names)
+    }
+
+    /// The same of a zone that was looked at.
+    pub fn others_in(&self, zone: &FakeZone, names: &[&str]) -> Vec<String> {
         let others = zone.entries.iter().filter(|entry| !names.contains(&entry.name.as_str()));
         let mut lines: Vec<_> =
             others.map(|e| format!("{} {} {} {} {}", e.name, e.ttl, e.kind, e.data, e.extra)).collect();

@@ -5,6 +5,7 @@ use dns::check::{DesiredRecord, RecordKind};
 use crate::{
     bench::{EDGE, World, after, request, want},
     shim::ZONE,
+    zone::FakeZone,
 };
 
 /// Plans per adapter in a usual run; `NAMEGATE_RANDOM_PLANS` says otherwise.
@@ -35,10 +36,11 @@ pub(crate) async fn hundreds_of_records_survive_random_plans(w: World) {
         };
         (format!("r{number}.customer.test"), kind, value)
     }));
+    let kept = |zone: &FakeZone| w.server.others_in(zone, &NAMES);
     // The top's own records that a plan may never touch.
-    let kept = |w: &World| w.server.others(&NAMES);
-    let top = |w: &World| w.server.zone(|z| z.set(ZONE, "MX").len() + z.set(ZONE, "CAA").len());
-    let (others, mail) = (kept(&w), top(&w));
+    let top = |zone: &FakeZone| zone.set(ZONE, "MX").len() + zone.set(ZONE, "CAA").len();
+    let looked = w.server.look();
+    let (others, mail) = (kept(&looked), top(&looked));
     let (zone, provider) = (w.zone().await, w.provider());
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
     let mut before: Vec<DesiredRecord> = Vec::new();
@@ -47,18 +49,19 @@ pub(crate) async fn hundreds_of_records_survive_random_plans(w: World) {
         let plan = provider.preview(&zone, &after(&before, &wanted)).await.unwrap();
         assert_eq!(plan.conflicts, [], "plan {number}");
         provider.apply(&zone, &plan).await.unwrap_or_else(|failed| panic!("plan {number}: {failed:?} {wanted:?}"));
-        assert_eq!(kept(&w), others, "plan {number}: {wanted:?}");
-        assert_eq!(top(&w), mail, "plan {number}");
-        holds(&w, &before, &wanted);
+        let looked = w.server.look();
+        assert_eq!(kept(&looked), others, "plan {number}: {wanted:?}");
+        assert_eq!(top(&looked), mail, "plan {number}");
+        holds(&w, &looked, &before, &wanted);
         before = wanted;
     }
 }
 
 /// The zone holds what is wanted and nothing of what was wanted before.
-fn holds(w: &World, before: &[DesiredRecord], wanted: &[DesiredRecord]) {
+fn holds(w: &World, zone: &FakeZone, before: &[DesiredRecord], wanted: &[DesiredRecord]) {
     let there = |record: &DesiredRecord| {
         let kind = record.value.kind().as_str();
-        w.values(&record.host.to_string(), kind).contains(&record.value.to_string())
+        w.server.values_in(zone, &record.host.to_string(), kind).contains(&record.value.to_string())
     };
     assert!(wanted.iter().all(there), "{wanted:?}");
     assert!(

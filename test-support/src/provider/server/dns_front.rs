@@ -39,6 +39,9 @@ pub(crate) fn through_bind<T>(bind: &Bind, zone: &mut FakeZone, look: impl FnOnc
     zone.entries = bind.records().into_iter().map(entry).collect();
     let before = zone.entries.clone();
     let seen = look(zone);
+    if zone.entries == before {
+        return seen;
+    }
     let line = |verb: &str, entry: &Entry| {
         let ttl = if verb == "add" { entry.ttl.to_string() } else { String::new() };
         format!("update {verb} {}. {ttl} {} {}\n", entry.name, entry.kind, entry.data)

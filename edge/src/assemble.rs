@@ -22,6 +22,7 @@ use crate::{
     listen::{self, Acceptor, Room},
     managed::Managed,
     metrics::Metrics,
+    origin::DialError,
     permit::GatePermit,
     plain::Plain,
     policy::Policy,
@@ -65,6 +66,9 @@ pub enum StartError {
     /// Two parts want the same metric.
     #[error("the metrics cannot be registered")]
     Metrics(#[from] prometheus::Error),
+    /// TLS towards origins.
+    #[error("connections to origins cannot be set up")]
+    Origins(#[from] DialError),
     /// The rules.
     #[error("the configuration cannot be put to work")]
     Policy(#[from] PolicyError),
@@ -118,7 +122,7 @@ impl Edge {
         let observer = line.as_ref().map(|line| line.herald() as Arc<dyn Observer>);
         let certificates = certificates(&config, issuers, store.clone(), &policy, observer, clock.clone(), &registry)?;
         let proxy = proxy_settings(&config);
-        let proxy = Proxy::new(&proxy, challenges.clone(), access_log.clone(), metrics.clone(), clock.clone());
+        let proxy = Proxy::new(&proxy, challenges.clone(), access_log.clone(), metrics.clone(), clock.clone())?;
         let managed =
             Managed { certificates: certificates.clone(), names: listed_names(&config), clock: clock.clone() };
         let health = Health::new(certificates.clone(), store, directory, fair.clone(), clock);
@@ -298,7 +302,6 @@ fn listed_names(config: &EdgeConfig) -> HashSet<Subject> {
 
 fn proxy_settings(config: &EdgeConfig) -> ProxySettings<'_> {
     ProxySettings {
-        threads: threads(config),
         origin_pool: config.limits.origin_pool,
         origin_ca_root: config.proxy.origin_ca_root.as_deref(),
         h2_streams: u32::try_from(config.limits.h2_streams).unwrap_or(u32::MAX),

@@ -1,7 +1,7 @@
 //! The edge: accept, hello, gate, certificate, route, origin.
 //!
 //! [`serve()`] is the one line that every connection goes through; each stage takes only what the stage before it hands
-//! over, so that none can be skipped. Pingora proxies the requests; what is decided about a request is in [`http`].
+//! over, so that none can be skipped. What is decided about a request's head is in [`http`], how it is passed on in [`proxy`].
 //!
 //! This crate knows no database, no account, no rule about who owns a name: it asks the gate. It does not know how a
 //! certificate is obtained: it asks [`certs`].
@@ -19,6 +19,8 @@ pub mod control;
 pub mod dns01;
 pub mod explain;
 pub mod fair;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod gather;
 pub mod guard;
 pub mod health;
@@ -46,7 +48,6 @@ pub mod serve;
 pub mod standing;
 mod tick;
 pub mod tls;
-mod tunnel;
 pub mod upgrade;
 pub mod watchdog;
 

@@ -3,8 +3,17 @@
 //! Every address that a name resolves to is held against the rule ([`Reach`]) before it may be dialled; the connection
 //! then goes to the checked address, not to the name. TLS to the origin carries the origin's own name and verifies it.
 
+mod answer;
+mod body;
+mod dial;
+#[cfg(fuzzing)]
+mod fuzz;
 mod lookup;
+mod place;
+mod pool;
 mod reach;
+mod socket;
+mod wire;
 
 use std::{
     net::SocketAddr,
@@ -18,21 +27,23 @@ use std::{
 use control_client::{Host, Origin, Scheme};
 use http::HeaderValue;
 use moka::future::Cache;
-use pingora_core::{
-    protocols::{ALPN, TcpKeepalive},
-    upstreams::peer::{HttpPeer, Peer as _},
-};
+use rustls::pki_types::ServerName;
 use tokio::time::{Instant, timeout};
 
 use crate::{
     breaker::{Breaker, BreakerLimits},
     http::answer::Fault,
-    tunnel::Dial,
 };
 use reach::Author;
 
+pub use dial::DialError;
+pub(crate) use dial::Dialler;
+#[cfg(fuzzing)]
+pub use fuzz::answer as fuzz_answer;
 pub use lookup::Lookup;
+pub use place::Place;
 pub use reach::Reach;
+pub(crate) use wire::{Sending, Wire, WireError};
 
 /// How long they may be used while looking them up fails: a resolver's bad minutes are not the origin's.
 const STALE_FOR: Duration = Duration::from_secs(300);
@@ -42,15 +53,6 @@ const REFUSED_FOR: Duration = Duration::from_secs(5);
 const MAX_ADDRESSES: usize = 16;
 /// Most origins remembered at once, about 1 KiB each.
 const MAX_ORIGINS: u64 = 20_000;
-/// HTTP/2 streams on one connection to an origin.
-const ORIGIN_H2_STREAMS: usize = 100;
-/// What an origin may send on one HTTP/2 stream before its visitor has taken it: 70 Mbit/s over 30 ms, and no more is held
-/// for a visitor that takes nothing.
-const ORIGIN_H2_STREAM_WINDOW: u32 = 256 * 1024;
-/// The same for a whole connection: room for every stream. Visitors share the connection, and with less one of them who
-/// takes nothing would hold up the others.
-const ORIGIN_H2_CONNECTION_WINDOW: u32 = 100 * ORIGIN_H2_STREAM_WINDOW;
-
 /// Deadlines and rules towards origins.
 #[derive(Debug, Clone)]
 pub struct OriginSettings {
@@ -98,7 +100,7 @@ pub struct Target {
     resolved: Instant,
     fresh_until: Instant,
     refreshing: AtomicBool,
-    peers: Vec<HttpPeer>,
+    places: Vec<Arc<Place>>,
 }
 
 /// What kind of exchange a request begins; it decides how long the origin may be silent.
@@ -108,8 +110,7 @@ pub enum Exchange {
     Answer,
     /// An event stream or a gRPC stream, which may be silent for long.
     Stream,
-    /// An upgrade, a WebSocket as a rule: silent for long, and HTTP/1.1 only, since HTTP/2 has no `Upgrade`
-    /// (RFC 9113 section 8.6).
+    /// An upgrade to a WebSocket: silent for long.
     Tunnel,
 }
 
@@ -149,25 +150,19 @@ impl Origins {
         }
     }
 
-    /// How long a stream may be silent.
-    pub fn stream_timeout(&self) -> Duration {
-        self.0.settings.stream_timeout
+    /// Deadlines and rules.
+    pub(crate) fn settings(&self) -> &OriginSettings {
+        &self.0.settings
     }
+}
 
-    /// The peer for one try of one request; later tries go to later addresses.
-    pub fn peer_for(&self, target: &Target, attempt: usize, exchange: Exchange) -> Option<Box<HttpPeer>> {
-        let index = attempt.checked_rem(target.peers.len())?;
-        let mut peer = Box::new(target.peers.get(index)?.clone());
-        if exchange != Exchange::Answer {
-            peer.options.read_timeout = Some(self.stream_timeout());
+impl OriginSettings {
+    /// Longest silence of an origin, and of a visitor, in an exchange of this kind.
+    pub(crate) fn silence(&self, exchange: Exchange) -> Duration {
+        match exchange {
+            Exchange::Answer => self.response_timeout,
+            Exchange::Stream | Exchange::Tunnel => self.stream_timeout,
         }
-        if exchange == Exchange::Tunnel {
-            peer.options.alpn = ALPN::H1;
-            peer.options.custom_l4 = Some(Arc::new(Dial { timeout: self.0.settings.connect_timeout }));
-            // A pool of their own: connections for other requests were not dialled so.
-            peer.group_key = 1;
-        }
-        Some(peer)
     }
 }
 
@@ -210,10 +205,11 @@ impl Inner {
             return Err(fault);
         }
         let authority = HeaderValue::try_from(origin.authority()).map_err(|_| Fault::Internal)?;
-        let peers = allowed.into_iter().map(|address| self.peer(origin, address)).collect();
+        let tls = server_name(origin)?;
+        let places = allowed.into_iter().map(|address| Arc::new(Place::new(address, tls.clone()))).collect();
         let resolved = Instant::now();
         let fresh_until = resolved + self.settings.addresses_for;
-        Ok(Target { authority, breaker, resolved, fresh_until, refreshing: AtomicBool::new(false), peers })
+        Ok(Target { authority, breaker, resolved, fresh_until, refreshing: AtomicBool::new(false), places })
     }
 
     async fn addresses(&self, origin: &Origin) -> Result<Vec<SocketAddr>, Fault> {
@@ -226,28 +222,17 @@ impl Inner {
         };
         Ok(found.into_iter().take(MAX_ADDRESSES).map(|ip| SocketAddr::new(ip, origin.port())).collect())
     }
+}
 
-    /// A peer that carries every deadline. For an address literal the "name" is the address, which rustls verifies
-    /// against the certificate and does not send as SNI (RFC 6066 section 3); an empty name would turn verification off.
-    fn peer(&self, origin: &Origin, address: SocketAddr) -> HttpPeer {
-        let tls = origin.scheme() == Scheme::Https;
-        let name = match origin.host() {
-            Host::Name(name) => name.clone(),
-            Host::Ip(address) => address.to_string(),
-        };
-        let mut peer = HttpPeer::new(address, tls, name);
-        let options = &mut peer.options;
-        options.alpn = if tls { ALPN::H2H1 } else { ALPN::H1 };
-        options.connection_timeout = Some(self.settings.connect_timeout);
-        options.total_connection_timeout = Some(self.settings.connect_timeout.saturating_mul(2));
-        options.read_timeout = Some(self.settings.response_timeout);
-        options.write_timeout = Some(self.settings.response_timeout);
-        options.idle_timeout = Some(self.settings.idle_timeout);
-        options.max_h2_streams = ORIGIN_H2_STREAMS;
-        options.h2_stream_window_size = Some(ORIGIN_H2_STREAM_WINDOW);
-        options.h2_connection_window_size = Some(ORIGIN_H2_CONNECTION_WINDOW);
-        options.tcp_keepalive = Some(keepalive());
-        peer
+/// The name that the origin's certificate has to prove; none in plain text. For an address literal it is the address,
+/// which rustls verifies and does not send as SNI (RFC 6066 section 3).
+fn server_name(origin: &Origin) -> Result<Option<ServerName<'static>>, Fault> {
+    if origin.scheme() != Scheme::Https {
+        return Ok(None);
+    }
+    match origin.host() {
+        Host::Name(name) => ServerName::try_from(name.clone()).map(Some).map_err(|_| Fault::OriginUnknown),
+        Host::Ip(address) => Ok(Some(ServerName::from(*address))),
     }
 }
 
@@ -264,28 +249,17 @@ impl Target {
             resolved: self.resolved,
             fresh_until: Instant::now() + time,
             refreshing: AtomicBool::new(false),
-            peers: self.peers.clone(),
+            places: self.places.clone(),
         }
     }
 
     /// The addresses in the order in which they are tried.
     pub fn sockets(&self) -> Vec<String> {
-        self.peers.iter().map(|peer| peer.address().to_string()).collect()
+        self.places.iter().map(|place| place.address.to_string()).collect()
     }
 
-    /// How many addresses there are.
-    pub fn addresses(&self) -> usize {
-        self.peers.len()
-    }
-}
-
-/// A peer that vanished without a word is noticed within a minute.
-fn keepalive() -> TcpKeepalive {
-    TcpKeepalive {
-        idle: Duration::from_secs(30),
-        interval: Duration::from_secs(10),
-        count: 3,
-        #[cfg(target_os = "linux")]
-        user_timeout: Duration::from_secs(30),
+    /// Where one try of a request goes; later tries go to later addresses. None after as many as there are.
+    pub(crate) fn place(&self, attempt: usize) -> Option<&Arc<Place>> {
+        self.places.get(attempt)
     }
 }

@@ -1,26 +1,29 @@
-//! The last stage: requests, proxied by Pingora.
+//! The last stage: requests, passed on to their origins.
 //!
-//! [`Proxy`] owns the one `HttpProxy` of the process. Its hooks (`hooks`) are thin adapters to the plain
-//! functions of [`crate::http`] and to [`crate::origin`].
+//! Pingora reads heads and bodies of visitors; the way in between is our own. A request is routed (`route`), its head
+//! is written anew for its origin (`onward`), the origin is reached (`upstream`, [`crate::origin`]) and both bodies go
+//! their ways (`exchange`). What is decided about a head are plain functions of [`crate::http`].
 
 mod drain;
+mod exchange;
 mod fault;
 mod head;
-mod hooks;
 mod log;
+mod onward;
+mod requests;
+mod route;
 mod tunnels;
-mod uploads;
+mod upstream;
+mod visitor;
 
 use std::{path::Path, pin::pin, sync::Arc};
 
 use certs::Challenges;
 use clock::SharedClock;
 use pingora_core::{
-    apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp},
+    apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream, ServerApp},
     protocols::http::{ServerSession, v2::server::default_h2_options},
-    server::configuration::ServerConf,
 };
-use pingora_proxy::HttpProxy;
 use tokio::sync::watch;
 
 use crate::{
@@ -28,19 +31,19 @@ use crate::{
     connection::{Connection, Visit},
     guard::RefusedHead,
     metrics::{Cuts, Metrics},
-    proxy::hooks::Hooks,
+    origin::DialError,
     secure::Secured,
 };
 
 use drain::Drain;
 pub(crate) use drain::Turns;
+use requests::{Means, Requests};
 use tunnels::Tunnels;
-use uploads::Streams;
 
 /// Tries to reach an origin for one request; each goes to the next address.
 pub(crate) const MAX_ATTEMPTS: usize = 3;
 /// What one HTTP/2 stream may keep waiting for its visitor to read.
-const H2_SEND_BUFFER: usize = 64 * 1024;
+const H2_SEND_BUFFER: usize = 6 * 1024;
 /// What a visitor may send on one HTTP/2 stream, and on all of a connection, before somebody has read it: an upload of
 /// 100 Mbit/s over 40 ms passes, and a hostile connection pins no more.
 const H2_STREAM_WINDOW: u32 = 512 * 1024;
@@ -53,8 +56,6 @@ const H2_ERROR_RESETS: usize = 32;
 /// What the proxy is built with; it stands until the process ends.
 #[derive(Debug, Clone)]
 pub struct ProxySettings<'a> {
-    /// Worker threads of the runtime.
-    pub threads: usize,
     /// Idle connections to origins that are kept, in all.
     pub origin_pool: usize,
     /// Roots that origins' certificates are verified against, instead of the system's.
@@ -70,8 +71,7 @@ pub struct ProxySettings<'a> {
 /// Proxies the requests of secured connections. Cheap to clone.
 #[derive(Clone)]
 pub struct Proxy {
-    inner: Arc<HttpProxy<Hooks>>,
-    streams: Arc<Streams>,
+    requests: Arc<Requests>,
     drain: Drain,
     tunnels: Tunnels,
     ledger: Ledger,
@@ -82,33 +82,31 @@ pub struct Proxy {
 
 impl Proxy {
     /// Builds the proxy. Call it with the process's crypto provider already installed: Pingora would install its own.
+    ///
+    /// # Errors
+    /// [`DialError`] when no origin could be reached over TLS.
     pub fn new(
         settings: &ProxySettings<'_>,
         challenges: Arc<Challenges>,
         log: AccessLog,
         metrics: Metrics,
         clock: SharedClock,
-    ) -> Self {
-        let conf = ServerConf {
-            threads: settings.threads.max(1),
-            max_retries: MAX_ATTEMPTS,
-            upstream_keepalive_pool_size: settings.origin_pool.div_ceil(settings.threads.max(1)),
-            ca_file: settings.origin_ca_root.map(|path| path.display().to_string()),
-            ..ServerConf::default()
-        };
+    ) -> Result<Self, DialError> {
         let drain = Drain::new();
         let ledger = Ledger(Arc::new((log.clone(), clock.clone())));
-        let hooks = Hooks::new(challenges, log, metrics.clone(), clock, drain.clone());
-        let mut inner = HttpProxy::new(hooks, Arc::new(conf));
-        inner.handle_init_modules();
-        inner.h2_options = Some(h2_options(settings));
-        let mut options = HttpServerOptions::default();
-        options.h2_idle_timeout = Some(settings.keepalive_timeout);
-        inner.server_options = Some(options);
+        let requests = Requests::new(Means {
+            challenges,
+            log,
+            metrics: metrics.clone(),
+            clock,
+            drain: drain.clone(),
+            roots: settings.origin_ca_root,
+            pool: settings.origin_pool,
+            h2_options: h2_options(settings),
+            idle: settings.keepalive_timeout,
+        })?;
         let tunnels = Tunnels::new(drain.clone());
-        let inner = Arc::new(inner);
-        let streams = Arc::new(Streams { inner: inner.clone(), metrics: metrics.clone() });
-        Self { inner, streams, drain, tunnels, ledger, quiet: watch::channel(false).1, metrics }
+        Ok(Self { requests: Arc::new(requests), drain, tunnels, ledger, quiet: watch::channel(false).1, metrics })
     }
 
     /// Serves a connection's requests until it closes.
@@ -125,7 +123,7 @@ impl Proxy {
             let go_away = || {
                 away.send_replace(true);
             };
-            self.drain.serve_h2(self.streams.process_new(connection, &stopping), turns, wait, go_away).await;
+            self.drain.serve_h2(self.requests.process_new(connection, &stopping), turns, wait, go_away).await;
         } else {
             // Pinned here and lent: a future that takes another by value keeps room for it twice.
             let requests = pin!(self.serve_h1(connection));
@@ -158,7 +156,7 @@ impl Proxy {
         if let Some(settings) = kept {
             settings.apply_to_session(&mut session);
         }
-        self.inner.process_new_http(session, &self.quiet)
+        self.requests.process_new_http(session, &self.quiet)
     }
 
     /// Begins to drain: requests in flight or on the way are served, and then each connection is closed.

@@ -48,7 +48,8 @@ impl Admission {
             return Ok(target);
         }
         let origin = self.site.origin.as_ref().ok_or(Fault::NoOrigin)?;
-        let target = origins.find(origin).await?;
+        // Boxed: it is large and rare, and every request's future would have room for it.
+        let target = Box::pin(origins.find(origin)).await?;
         self.target.store(Some(target.clone()));
         Ok(target)
     }

@@ -18,6 +18,7 @@ async fn a_broken_origin_is_told_apart_from_a_slow_one() {
         ("nonsense.test", Misbehaviour::Nonsense, StatusCode::BAD_GATEWAY, "origin_broken"),
         ("reset.test", Misbehaviour::ResetMidHeaders, StatusCode::BAD_GATEWAY, "origin_broken"),
         ("hang.test", Misbehaviour::Hang, StatusCode::GATEWAY_TIMEOUT, "origin_slow"),
+        ("drip.test", Misbehaviour::Drips(Duration::from_millis(200)), StatusCode::GATEWAY_TIMEOUT, "origin_slow"),
         ("late.test", Misbehaviour::SlowHeaders(Duration::from_secs(60)), StatusCode::GATEWAY_TIMEOUT, "origin_slow"),
     ];
     let mut counted = BTreeMap::new();

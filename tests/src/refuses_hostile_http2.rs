@@ -20,6 +20,9 @@ const INITIAL_WINDOW_SIZE: u16 = 4;
 
 /// What a hostile connection may make the edge keep.
 const PINNED_KIB: u64 = 2 * 1024;
+/// What a TLS connection to an origin keeps beside that while its visitor takes nothing: a record as it came and as it
+/// was read (RFC 8446 section 5.1).
+const ORIGIN_TLS_KIB: u64 = 56;
 /// Hostile connections at once, so that what one of them pins stands out from what a process allocates anyway.
 const HOSTILE: u64 = 4;
 /// How long the allocator may take to return what nobody uses; shorter than an idle connection lives.
@@ -147,6 +150,52 @@ async fn bombs_are_answered_with_431_and_pin_little() {
         drop(hostile);
     }
     assert_eq!(stack.origin.requests() as u64, 3 * HOSTILE * WARM, "no bomb reached the origin");
+}
+
+/// What a visitor says that it takes, and whether it reads what comes.
+const NOTHING: u32 = 0;
+const ALL: u32 = (1 << 31) - 1;
+
+#[tokio::test]
+async fn answers_that_nobody_takes_pin_little() {
+    for (tls, window) in [(false, NOTHING), (false, 1), (false, ALL), (true, NOTHING)] {
+        let stack = Proxying::start_with("[limits]\nwrite_timeout = \"10m\"").await;
+        stack.gate.set("a.test", Reply::origin(&if tls { stack.origin.tls_url() } else { stack.origin.url() }));
+        warm_up(&stack).await;
+        let (before, asked) = (stack.resident_kib(), stack.origin.requests());
+        let mut hostile = Vec::new();
+        for _ in 0..HOSTILE {
+            hostile.push(ask_without_taking(&stack, window).await);
+        }
+        let all = asked + 100 * HOSTILE as usize;
+        wait::until("the origin has every request", async || (stack.origin.requests() >= all).then_some(())).await;
+        let most = if tls { PINNED_KIB + 100 * ORIGIN_TLS_KIB } else { PINNED_KIB };
+        let pinned = || stack.resident_kib().saturating_sub(before) / HOSTILE;
+        let little = wait::within(SETTLE, async || {
+            // It looks for what to give back when it is asked for more.
+            stack.edge.metric("process_resident_memory_bytes").await;
+            (pinned() <= most).then_some(())
+        });
+        let little = little.await;
+        assert!(little.is_some(), "TLS {tls}, a window of {window}: {} KiB for each connection", pinned());
+        drop(hostile);
+    }
+}
+
+/// A connection that asks for a hundred large answers. Where it has no room for them it reads all that comes; otherwise
+/// nothing.
+async fn ask_without_taking(stack: &Proxying, window: u32) -> test_support::client::frames::Frames {
+    let mut frames = stack.frames("a.test", &[(INITIAL_WINDOW_SIZE, window)]).await;
+    if window == ALL {
+        frames.send(&Frame::new(kind::WINDOW_UPDATE, 0, 0, (ALL - 70_000).to_be_bytes())).await.unwrap();
+    }
+    for n in 0..100 {
+        frames.send(&Frame::get(2 * n + 1, "a.test", "/bytes/10000000")).await.unwrap();
+    }
+    for _ in (0..100).filter(|_| window < ALL) {
+        frames.until(kind::HEADERS).await.unwrap();
+    }
+    frames
 }
 
 /// Requests on each connection that warms up.
@@ -510,7 +559,6 @@ async fn what_has_to_be_ignored_is_ignored() {
 /// Visitors share connections to an origin that speaks HTTP/2: one of them who takes nothing holds up nobody else.
 #[tokio::test]
 async fn a_visitor_that_takes_nothing_holds_up_no_other_at_the_same_origin() {
-    const NOTHING: u32 = 0;
     let stack = Proxying::start_with("[limits]\nwrite_timeout = \"10m\"").await;
     stack.gate.set_default(Reply::origin(&stack.origin.tls_url()));
     let mut hostile = stack.frames("a.test", &[(INITIAL_WINDOW_SIZE, NOTHING)]).await;

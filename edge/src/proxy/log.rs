@@ -2,12 +2,11 @@
 
 use clock::Timestamp;
 use http::HeaderMap;
-use pingora_core::Error;
-use pingora_proxy::Session;
+use pingora_core::{Error, protocols::http::ServerSession};
 
 use super::{
     head,
-    hooks::{Context, Hooks},
+    requests::{Context, Requests},
 };
 use crate::{
     access_log::AccessLog,
@@ -21,29 +20,29 @@ use crate::{
 };
 
 /// Counts a request and writes its line.
-pub(super) fn finish(hooks: &Hooks, session: &Session, error: Option<&Error>, ctx: &Context) {
+pub(super) fn finish(requests: &Requests, session: &ServerSession, error: Option<&Error>, ctx: &Context) {
     let status = session.response_written().map_or(0, |response| response.status.as_u16());
     let duration = ctx.started.elapsed();
-    hooks.metrics.request_done(status, duration, ctx.fault);
-    let Some(visit) = ctx.visit.as_deref().filter(|_| hooks.log.is_on()) else {
+    requests.metrics.request_done(status, duration, ctx.fault);
+    if !requests.log.is_on() {
         return;
-    };
+    }
     let empty = HeaderMap::new();
     let outcome = Outcome {
-        at: hooks.clock.now(),
+        at: requests.clock.now(),
         duration,
         bytes_read: count(session.body_bytes_read()),
-        size: count(session.body_bytes_sent()),
+        size: count(session.body_bytes_sent() + ctx.sent),
         status,
         resp_headers: ResponseFields::of(session.response_written().map_or(&empty, |response| &response.headers)),
         upstream: ctx.upstream.map(|(address, reused)| UpstreamFacts { addr: address.to_string(), reused }),
         connection_id: ctx.site.as_ref().and_then(|site| site.connection_id.as_deref()),
         error: ctx.fault.map(crate::http::answer::Fault::code).or_else(|| error.map(|_| "aborted")),
     };
-    hooks.log.write(Record::new(request_facts(session, visit), outcome).line());
+    requests.log.write(Record::new(request_facts(session, &ctx.visit), outcome).line());
 }
 
-fn request_facts<'a>(session: &'a Session, visit: &'a Visit) -> RequestFacts<'a> {
+fn request_facts<'a>(session: &'a ServerSession, visit: &'a Visit) -> RequestFacts<'a> {
     let request = session.req_header();
     RequestFacts {
         remote_ip: visit.from.ip().to_canonical(),

@@ -18,6 +18,8 @@ const CLOSED_PORT: u16 = 1998;
 pub enum Misbehaviour {
     /// Ends the connection without a byte, before it has read anything.
     CloseAtOnce,
+    /// Sends the first bytes of a head and then a byte more of it each time that has passed, without end.
+    Drips(Duration),
     /// Sends these bytes of an answer and ends its side of the connection in order.
     Ends(&'static [u8]),
     /// Never answers.
@@ -97,6 +99,14 @@ async fn misbehave(mut tcp: TcpStream, how: Misbehaviour) {
             let mut sent = tcp.write_all(first).await;
             while sent.is_ok() {
                 sent = tcp.write_all(again).await;
+            }
+            sent
+        }
+        Misbehaviour::Drips(pause) => {
+            let mut sent = tcp.write_all(b"HTTP/1.1 200 OK\r\nx: ").await;
+            while sent.is_ok() {
+                tokio::time::sleep(pause).await;
+                sent = tcp.write_all(b"a").await;
             }
             sent
         }

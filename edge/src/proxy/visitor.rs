@@ -1,0 +1,217 @@
+//! [`Visitor`]: the visitor's side of one exchange, over HTTP/1 or a stream of HTTP/2.
+//!
+//! What can be read of it and what can be written are two halves here, so that an answer goes on while a request's body
+//! still comes. Over HTTP/2 a visitor says how much it takes; [`Out::room`] tells, and nobody reads from an origin what
+//! there is no room for.
+
+use std::{future::poll_fn, task::Poll, time::Duration};
+
+use bytes::Bytes;
+use h2::{Reason, SendStream};
+use http::HeaderMap;
+use pingora_core::{Error, ErrorType, OrErr as _, Result, protocols::http::ServerSession};
+use pingora_http::ResponseHeader;
+use tokio::time::{Instant, timeout_at};
+
+/// Most of an answer's body that is read at once for a stream of HTTP/2: one frame (RFC 9113 section 4.2).
+const H2_PIECE: usize = 16 * 1024;
+
+/// What comes from the visitor.
+pub(super) struct In<'s> {
+    session: &'s mut ServerSession,
+    /// When its silence within a body is too long; of HTTP/2 only, Pingora watches HTTP/1.
+    deadline: Option<Instant>,
+    silence: Duration,
+    done: bool,
+}
+
+/// What goes to the visitor over a stream of HTTP/2, from the answer's head on.
+pub(super) struct H2Out {
+    stream: SendStream<Bytes>,
+    /// When the visitor has taken nothing for too long.
+    deadline: Option<Instant>,
+    limit: Duration,
+    sent: usize,
+    ended: bool,
+}
+
+impl<'s> In<'s> {
+    /// The body of the request, whose pieces may be `silence` apart.
+    pub(super) fn new(session: &'s mut ServerSession, silence: Duration) -> Self {
+        let done = session.is_body_done();
+        let deadline = (session.is_http2() && !done).then(|| Instant::now() + silence);
+        Self { session, deadline, silence, done }
+    }
+
+    pub(super) fn session(&mut self) -> &mut ServerSession {
+        self.session
+    }
+
+    /// Whether the body has come whole.
+    pub(super) fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// The connection has become a tunnel: there is a new body, without end.
+    pub(super) fn becomes_tunnel(&mut self) {
+        self.done = false;
+    }
+
+    /// Nothing more of the body is wanted.
+    pub(super) fn give_up(&mut self) {
+        (self.done, self.deadline) = (true, None);
+    }
+
+    /// The next piece of the body, none at its end. Can be given up and begun again.
+    ///
+    /// # Errors
+    /// The visitor is gone, silent for too long, or its body is broken.
+    pub(super) async fn body(&mut self) -> Result<Option<Bytes>> {
+        let piece = match self.deadline {
+            Some(deadline) => match timeout_at(deadline, self.session.read_request_body()).await {
+                Ok(piece) => piece?,
+                Err(_) => {
+                    return Error::e_explain(ErrorType::ReadTimedout, "a body stopped coming")
+                        .map_err(Error::into_down);
+                }
+            },
+            None => self.session.read_request_body().await.map_err(|error| error.into_down())?,
+        };
+        if self.deadline.is_some() {
+            self.deadline = Some(Instant::now() + self.silence);
+        }
+        if piece.is_none() || self.session.is_body_done() {
+            (self.done, self.deadline) = (true, None);
+        }
+        Ok(piece)
+    }
+
+    /// Waits until the visitor goes, once its body has come whole.
+    pub(super) async fn gone(&mut self, out: Option<&mut H2Out>) -> Box<Error> {
+        let gone = match (out, &mut *self.session) {
+            (Some(out), _) => {
+                poll_fn(|cx| out.stream.poll_reset(cx)).await.map(|_| ()).or_err(ErrorType::H2Error, "reset")
+            }
+            (None, session) => session.read_body_or_idle(true).await.map(|_| ()),
+        };
+        match gone {
+            Ok(()) => Error::new(ErrorType::ConnectionClosed),
+            Err(error) => error,
+        }
+        .into_down()
+    }
+}
+
+/// Writes a head; for a stream of HTTP/2 whose body is to come, the half that takes it.
+///
+/// # Errors
+/// The visitor is gone.
+pub(super) async fn write_head(
+    session: &mut ServerSession,
+    head: Box<ResponseHeader>,
+    end: bool,
+    limit: Duration,
+) -> Result<Option<H2Out>> {
+    let interim = head.status.is_informational();
+    match session {
+        ServerSession::H2(stream) => {
+            stream.write_response_header(head, end).map_err(|error| error.into_down())?;
+            let taken = if end || interim { None } else { stream.take_response_body_writer() };
+            Ok(taken.map(|stream| H2Out { stream, deadline: None, limit, sent: 0, ended: false }))
+        }
+        session => {
+            session.write_response_header(head).await.map_err(|error| error.into_down())?;
+            Ok(None)
+        }
+    }
+}
+
+impl H2Out {
+    /// How much the visitor takes; waits until it is more than nothing. Can be given up and begun again.
+    ///
+    /// # Errors
+    /// The stream was reset, or the visitor has taken nothing for too long.
+    pub(super) async fn room(&mut self) -> Result<usize> {
+        if let Some(room) = self.room_now() {
+            return Ok(room);
+        }
+        let limit = self.limit;
+        let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + limit);
+        let waited = timeout_at(
+            deadline,
+            poll_fn(|cx| {
+                loop {
+                    match self.stream.poll_capacity(cx) {
+                        // The library may wake for nothing.
+                        Poll::Ready(Some(Ok(0))) => {}
+                        Poll::Ready(Some(Ok(room))) => return Poll::Ready(Ok(room)),
+                        Poll::Ready(Some(Err(error))) => {
+                            return Poll::Ready(Err(Error::because(ErrorType::H2Error, "reset", error)));
+                        }
+                        Poll::Ready(None) => return Poll::Ready(Err(Error::new(ErrorType::ConnectionClosed))),
+                        Poll::Pending => return Poll::Pending,
+                    }
+                }
+            }),
+        );
+        match waited.await {
+            Ok(room) => {
+                self.deadline = None;
+                Ok(room.map_err(|error| error.into_down())?.min(H2_PIECE))
+            }
+            Err(_) => Error::e_explain(ErrorType::WriteTimedout, "an answer is not taken").map_err(Error::into_down),
+        }
+    }
+
+    /// How much the visitor takes at once.
+    pub(super) fn room_now(&mut self) -> Option<usize> {
+        self.stream.reserve_capacity(H2_PIECE);
+        let room = self.stream.capacity();
+        (room > 0).then(|| {
+            self.deadline = None;
+            room.min(H2_PIECE)
+        })
+    }
+
+    /// Sends a piece that there is room for.
+    ///
+    /// # Errors
+    /// The stream was reset.
+    pub(super) fn send(&mut self, piece: Bytes, end: bool) -> Result<()> {
+        self.sent += piece.len();
+        self.ended = end;
+        let sent = self.stream.send_data(piece, end);
+        sent.or_err(ErrorType::WriteError, "sending an answer").map_err(|error| error.into_down())
+    }
+
+    /// Ends an answer whose last piece did not say that it was the last.
+    ///
+    /// # Errors
+    /// The stream was reset.
+    pub(super) fn end(&mut self) -> Result<()> {
+        match self.ended {
+            true => Ok(()),
+            false => self.send(Bytes::new(), true),
+        }
+    }
+
+    /// Ends the answer with trailers.
+    ///
+    /// # Errors
+    /// The stream was reset.
+    pub(super) fn send_trailers(&mut self, trailers: HeaderMap) -> Result<()> {
+        self.ended = true;
+        let sent = self.stream.send_trailers(trailers);
+        sent.or_err(ErrorType::WriteError, "sending trailers").map_err(|error| error.into_down())
+    }
+
+    /// Tells the visitor that the answer broke off.
+    pub(super) fn reset(&mut self) {
+        self.stream.send_reset(Reason::INTERNAL_ERROR);
+    }
+
+    /// Bytes of the body that were sent.
+    pub(super) fn sent(&self) -> usize {
+        self.sent
+    }
+}

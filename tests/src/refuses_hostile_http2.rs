@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use test_support::{
     Reply,
-    client::frames::{ACK, END_HEADERS, END_STREAM, Ended, Frame, PADDED, block, kind, request},
+    client::{
+        frames::{ACK, END_HEADERS, END_STREAM, Ended, Frame, PADDED, block, kind, request},
+        http as client_http,
+    },
     wait,
 };
 
@@ -556,19 +559,28 @@ async fn what_has_to_be_ignored_is_ignored() {
     assert_eq!(frames.outcome(9).await, Ended::Status(200));
 }
 
-/// Visitors share connections to an origin that speaks HTTP/2: one of them who takes nothing holds up nobody else.
+/// Visitors of gRPC share a connection to their origin, and others have the same origin: one of them who takes nothing
+/// holds up nobody else.
 #[tokio::test]
 async fn a_visitor_that_takes_nothing_holds_up_no_other_at_the_same_origin() {
     let stack = Proxying::start_with("[limits]\nwrite_timeout = \"10m\"").await;
     stack.gate.set_default(Reply::origin(&stack.origin.tls_url()));
-    let mut hostile = stack.frames("a.test", &[(INITIAL_WINDOW_SIZE, NOTHING)]).await;
-    for n in 0..60 {
-        hostile.send(&Frame::get(2 * n + 1, "a.test", "/bytes/100000000")).await.unwrap();
+    for theirs in ["text/plain", "application/grpc"] {
+        let fields = [request("GET", "a.test", "/bytes/100000000"), vec![("content-type", theirs)]].concat();
+        let mut hostile = stack.frames("a.test", &[(INITIAL_WINDOW_SIZE, NOTHING)]).await;
+        for n in 0..60 {
+            hostile.send(&Frame::headers(2 * n + 1, END_STREAM, &fields)).await.unwrap();
+        }
+        // Each has its head, so the origin is sending, and nobody takes what it sends.
+        for _ in 0..60 {
+            hostile.until(kind::HEADERS).await.unwrap();
+        }
+        for same in ["text/plain", "application/grpc"] {
+            let mut http =
+                stack.client().alpn(&["h2"]).visit(stack.edge.https(), "a.test").await.unwrap().http().await.unwrap();
+            let mut asked = http.request("GET", "a.test", "/bytes/1000000", client_http::no_body());
+            asked.headers_mut().insert(http::header::CONTENT_TYPE, same.parse().unwrap());
+            assert_eq!(http.send(asked).await.unwrap().body().len(), 1_000_000, "{theirs} {same}");
+        }
     }
-    // Each has its head, so the origin is sending, and nobody takes what it sends.
-    for _ in 0..60 {
-        hostile.until(kind::HEADERS).await.unwrap();
-    }
-    let response = stack.get("a.test", "/bytes/1000000").await.unwrap();
-    assert_eq!(response.body().len(), 1_000_000);
 }

@@ -10,12 +10,16 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
 
 use bytes::{Buf, BufMut as _, Bytes, BytesMut};
 use http::StatusCode;
 use pingora_http::ResponseHeader;
-use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
+use tokio::{
+    io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf},
+    time::timeout,
+};
 use tokio_util::io::poll_read_buf;
 
 use super::{
@@ -27,6 +31,8 @@ use super::{
 
 /// Room for what comes while a head is awaited; most answers come whole.
 const HEAD_ROOM: usize = 2 * 1024;
+/// How long an origin may take to be told of the end.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// Most bytes of a body that are read at once.
 const MOST: usize = 64 * 1024;
 
@@ -197,6 +203,12 @@ impl Wire {
     fn poll_more(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<usize>> {
         self.came.reserve(room);
         poll_read_buf(Pin::new(&mut self.socket), cx, &mut (&mut self.came).limit(room))
+    }
+
+    /// Ends the connection in order: over TLS the origin is told that nothing was cut off (RFC 8446 section 6.1).
+    pub(crate) async fn close(&mut self) {
+        // The origin may be gone already; there is nobody left to tell.
+        let _ = timeout(FAREWELL, self.socket.shutdown()).await;
     }
 
     /// Whether it may carry another exchange: the answer ended where it said, and the origin keeps the connection.

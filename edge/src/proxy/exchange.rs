@@ -381,10 +381,14 @@ impl Relay<'_> {
                     let limit = self.limit();
                     self.origin.send_body(piece, false, limit).await?;
                 }
-                Event::Piece(None) | Event::Upload(None) => return Ok(()),
+                Event::Piece(None) | Event::Upload(None) => break,
                 Event::Head(_) | Event::Room => {}
             }
         }
+        if let Upstream::H1 { wire, .. } = &mut self.origin {
+            wire.close().await;
+        }
+        Ok(())
     }
 
     /// Gives back what can be used again, and tells the visitor when the answer broke off.

@@ -1,7 +1,8 @@
 //! Proof of control by records: [`Scribe`] writes them at the operator's DNS provider.
 //!
 //! What may be written is bounded by configuration: only names at or below the configured zones, wherever a customer's
-//! `_acme-challenge` leads. How it is written is the business of `dns::provider`: the zone is read, one TXT value is added
+//! `_acme-challenge` leads, and where a customer's choice leads, never beside texts of another kind: a second text at
+//! `_dmarc` would switch the operator's mail policy off. How it is written is the business of `dns::provider`: the zone is read, one TXT value is added
 //! to whatever stands there or taken away from it, and writers of one zone take turns.
 
 mod metrics;
@@ -16,8 +17,8 @@ use dns::{
     Answer, Authority, OwnerName, Resolvers, ResolversConfig,
     check::{DesiredRecord, RecordKind, RecordValue, Unseen, check_everywhere},
     provider::{
-        Bases, Http, HttpLimits, HttpSetupError, Pace, Problem, Provider, ProviderError, Request, Secret, Written,
-        ZoneLocks, connect,
+        Bases, Http, HttpLimits, HttpSetupError, Pace, Plan, Problem, Provider, ProviderError, Request, Secret,
+        Written, ZoneLocks, connect,
     },
 };
 use names::Hostname;
@@ -27,6 +28,10 @@ use tokio::time::{Instant, sleep, timeout_at};
 use self::metrics::Metrics;
 use crate::reload::server;
 
+/// What the challenge of a name stands under (RFC 8555 section 8.4).
+const PREFIX: &str = "_acme-challenge";
+/// Length of a challenge's value: SHA-256 in base64url.
+const VALUE: usize = 43;
 /// CNAMEs from `_acme-challenge` to where the record stands; CAs follow about as many.
 const MAX_HOPS: usize = 8;
 /// Of our records, in seconds: they live for a minute or two. Providers raise it to what they take.
@@ -94,7 +99,7 @@ impl Scribe {
     /// Where the chain of CNAMEs from `_acme-challenge.<name>` ends.
     async fn follow(&self, name: &Hostname) -> Result<OwnerName, DnsError> {
         let too_long = |error: &dyn std::error::Error| failed("name", error.to_string());
-        let first = OwnerName::from(name).child("_acme-challenge").map_err(|error| too_long(&error))?;
+        let first = OwnerName::from(name).child(PREFIX).map_err(|error| too_long(&error))?;
         let mut at = first.clone();
         for _ in 0..=MAX_HOPS {
             match self.resolvers.cname(&at).await {
@@ -118,6 +123,9 @@ impl Scribe {
         let plan = self.provider.preview(&zone, request).await.map_err(said)?;
         if let Some(conflict) = plan.conflicts.first() {
             return Err(failed("conflict", conflict.explain()));
+        }
+        if is_occupied(at, &plan) {
+            return Err(failed("occupied", format!("{at} holds other texts, and _acme-challenge must not lead there")));
         }
         self.provider.apply(&zone, &plan).await.map_err(|failed| said(failed.error))?;
         Ok(())
@@ -215,6 +223,18 @@ impl std::fmt::Debug for Scribe {
     }
 }
 
+/// Whether a record would be added beside texts of another kind, at a name that whoever owns the CNAME has chosen.
+fn is_occupied(at: &OwnerName, plan: &Plan) -> bool {
+    let adds = plan.changes.iter().filter(|change| !change.add.is_empty());
+    let kept = adds.flat_map(|change| &change.keep).filter(|kept| kept.kind == "TXT");
+    !at.to_string().starts_with(PREFIX) && kept.into_iter().any(|kept| !is_value(&kept.data))
+}
+
+/// Whether a text can be the value of a challenge: somebody else's order, or another of ours.
+fn is_value(text: &str) -> bool {
+    text.len() == VALUE && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
 fn parse(name: &str) -> Result<OwnerName, DnsError> {
     name.parse().map_err(|error: dns::NameError| failed("name", error.to_string()))
 }
@@ -239,6 +259,14 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn texts_of_another_kind_are_told_from_challenges() {
+        assert!(is_value("evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA"));
+        for text in ["v=DMARC1; p=reject", "", "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ+PCt92wr/oA", &"a".repeat(44)] {
+            assert!(!is_value(text), "{text}");
+        }
+    }
 
     #[test]
     fn the_configuration_takes_the_providers_that_there_are() {

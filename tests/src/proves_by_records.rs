@@ -1,5 +1,7 @@
 //! Certificates by records in the DNS: a real BIND is the authority, and Pebble looks there.
 
+use std::time::Duration;
+
 use serde_json::json;
 use test_support::{
     AcmeProxy, Bind, EdgeOptions, EdgeProcess, FakeControl, FakeGate, Key, Kind, Loopback, Origin, Pebble,
@@ -31,14 +33,20 @@ impl Scene {
     }
 
     async fn start_with(names: &[&str], secret: &str) -> Self {
-        Self::start_on(&Loopback::take(), names, secret, "").await
+        Self::start_on(&Loopback::take(), PebbleOptions::default(), names, secret, "").await
     }
 
-    async fn start_on(host: &Loopback, names: &[&str], secret: &str, more: &str) -> Self {
+    /// Certificates live this long.
+    async fn of_life(names: &[&str], life: Duration) -> Self {
+        let pebble = PebbleOptions { validity: Some(life), ..PebbleOptions::default() };
+        Self::start_on(&Loopback::take(), pebble, names, SECRET, "").await
+    }
+
+    async fn start_on(host: &Loopback, pebble: PebbleOptions, names: &[&str], secret: &str, more: &str) -> Self {
         let key = Key { name: "namegate.key".to_owned(), secret: SECRET.to_owned() };
         let bind = Bind::alone_for(&ZONES, &key).await;
         bind.update(STANDING);
-        let options = PebbleOptions { name_server: Some(bind.address()), ..PebbleOptions::default() };
+        let options = PebbleOptions { name_server: Some(bind.address()), ..pebble };
         let pebble = Pebble::start(host, options).await;
         let proxy = AcmeProxy::start(host, &pebble).await;
         let (gate, origin) = (FakeGate::start(host).await, Origin::start(host).await);
@@ -101,7 +109,13 @@ async fn a_listed_wildcard_is_there_before_anybody_visits_and_serves_the_names_t
         scene.allow(name);
         assert_eq!(scene.edge.get(&scene.client(), name, "/").await.unwrap().status(), 200, "{name}");
     }
+    // The certificate covers it, and that opens nothing.
     assert!(scene.client().visit(scene.edge.https(), "denied.apps.saas.test").await.is_err());
+    let visit = scene.client().visit(scene.edge.https(), "shop.apps.saas.test").await.unwrap();
+    let misdirected = visit.http().await.unwrap().get("denied.apps.saas.test", "/").await.unwrap();
+    assert_eq!(misdirected.status(), 421);
+    let explained = scene.edge.command(&["explain", "blog.apps.saas.test", "--format", "json"]).await.stdout;
+    assert!(explained.contains(r#""state": "serving""#) && explained.contains(r#""source": "memory""#), "{explained}");
     let orders = |name: &str| scene.proxy.orders_for(name);
     assert_eq!((orders("*.apps.saas.test"), orders("apps.saas.test"), scene.proxy.accepted(Kind::NewOrder)), (1, 1, 2));
     scene.is_as_before().await;
@@ -122,13 +136,26 @@ async fn a_delegated_name_gets_its_certificate_before_it_points_here() {
 }
 
 #[tokio::test]
+async fn a_delegation_that_leads_to_other_texts_gets_nothing_written_there() {
+    let scene = Scene::start(&[]).await;
+    scene.bind.update("update add _dmarc.acme.saas.test. 300 TXT \"v=DMARC1; p=reject\"");
+    let before = scene.records();
+    let delegation = "update add _acme-challenge.bad.customer.test. 300 CNAME _dmarc.acme.saas.test.";
+    scene.bind.update_in(ZONES[1], delegation);
+    scene.allow("bad.customer.test");
+    assert!(scene.client().visit(scene.edge.https(), "bad.customer.test").await.is_err());
+    scene.edge.until_metric(r#"namegate_edge_acme_failures_total{reason="dns_occupied"}"#, 1.0).await;
+    assert_eq!(scene.records(), before);
+}
+
+#[tokio::test]
 async fn a_delegated_name_of_the_control_plane_has_its_certificate_before_it_points_here_or_is_visited() {
     let host = Loopback::take();
     let control = FakeControl::start(&host, TOKEN).await;
     let token = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(token.path(), TOKEN).unwrap();
     let line = format!("[control]\nurl = {:?}\ntoken_file = {:?}", control.url(), token.path());
-    let scene = Scene::start_on(&host, &[], SECRET, &line).await;
+    let scene = Scene::start_on(&host, PebbleOptions::default(), &[], SECRET, &line).await;
     scene.bind.update_in(ZONES[1], "update add _acme-challenge.shop.customer.test. 300 CNAME shop.acme.saas.test.");
     for name in ["plain.customer.test", "shop.customer.test"] {
         control.upsert(name, 1, &json!({"origin": scene.origin.url(), "pointing": false}));
@@ -137,6 +164,14 @@ async fn a_delegated_name_of_the_control_plane_has_its_certificate_before_it_poi
     let orders = |name: &str| scene.proxy.orders_for(name);
     assert_eq!((orders("shop.customer.test"), orders("plain.customer.test")), (1, 0));
     scene.is_as_before().await;
+}
+
+#[tokio::test]
+async fn a_listed_wildcard_is_renewed_though_nobody_visits_it_and_no_gate_knows_it() {
+    let scene = Scene::of_life(&["*.apps.saas.test"], Duration::from_secs(20)).await;
+    scene.edge.logs("cert.renewed").await;
+    assert!(scene.proxy.orders_for("*.apps.saas.test") >= 2);
+    assert_eq!(scene.gate.asked_in_all(), 0);
 }
 
 #[tokio::test]

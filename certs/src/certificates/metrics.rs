@@ -12,7 +12,7 @@ use crate::ChallengeKind;
 /// From a CA on the same machine (1 ms) to the limit of an order (5 min).
 const STAGES: [f64; 14] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 300.0];
 /// Problem types that have a label of their own; a CA may invent others, and labels must stay few.
-const REASONS: [&str; 26] = [
+const REASONS: &[&str] = &[
     "accountDoesNotExist",
     "alreadyRevoked",
     "badCSR",
@@ -22,6 +22,25 @@ const REASONS: [&str; 26] = [
     "compound",
     "connection",
     "dns",
+    "dns_alias",
+    "dns_auth",
+    "dns_bad_credential",
+    "dns_changed",
+    "dns_conflict",
+    "dns_forbidden",
+    "dns_invalid",
+    "dns_lookup",
+    "dns_name",
+    "dns_no_solver",
+    "dns_not_eligible",
+    "dns_not_visible",
+    "dns_occupied",
+    "dns_outside",
+    "dns_rate_limited",
+    "dns_too_large",
+    "dns_transient",
+    "dns_unsupported",
+    "dns_zone_not_found",
     "externalAccountRequired",
     "incorrectResponse",
     "malformed",
@@ -30,7 +49,7 @@ const REASONS: [&str; 26] = [
     "rateLimited",
     "rejectedIdentifier",
     "serverInternal",
-    "store",
+    "store_failed",
     "timeout",
     "tls",
     "unauthorized",

@@ -72,7 +72,8 @@ pub(crate) async fn accept(listener: TcpListener, front: Front) {
 }
 
 impl Front {
-    fn decide(&self, request: &[u8]) -> Option<Fault> {
+    /// What goes wrong with a call, and its number.
+    fn decide(&self, request: &[u8]) -> (Option<Fault>, usize) {
         let mut state = self.state.lock();
         let State { zone, plan, writes: all } = &mut *state;
         let writes = request[4] >> 3 & 15 == UPDATE;
@@ -84,8 +85,7 @@ impl Front {
         if !fresh.entries.is_empty() {
             through_bind(&self.bind, zone, |zone| zone.entries.append(&mut fresh.entries));
         }
-        self.calls.send_replace(number);
-        fault
+        (fault, number)
     }
 }
 
@@ -93,7 +93,11 @@ impl Front {
 async fn carry(mut client: TcpStream, front: &Front) -> std::io::Result<()> {
     let mut server = TcpStream::connect(front.bind.address()).await?;
     let request = frame(&mut client).await?;
-    let fault = front.decide(&request);
+    let (fault, number) = front.decide(&request);
+    // Whoever waits for a call that is done and not answered must find it done.
+    if !matches!(fault, Some(Fault::HangAfter)) {
+        front.calls.send_replace(number);
+    }
     match fault {
         Some(Fault::CutBefore) => return Ok(()),
         Some(Fault::HangBefore) => return std::future::pending().await,
@@ -104,6 +108,7 @@ async fn carry(mut client: TcpStream, front: &Front) -> std::io::Result<()> {
         Some(Fault::CutAfter) => frame(&mut server).await.map(drop),
         Some(Fault::HangAfter) => {
             frame(&mut server).await?;
+            front.calls.send_replace(number);
             std::future::pending().await
         }
         _ => tokio::io::copy(&mut server, &mut client).await.map(drop),

@@ -66,3 +66,5 @@ mod speaks_http2;
 mod survives_crashes;
 #[cfg(test)]
 mod tells_the_origin_who_asked;
+#[cfg(test)]
+mod writes_records;

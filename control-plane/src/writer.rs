@@ -61,6 +61,8 @@ pub struct Report {
     pub plan: Option<Plan>,
     /// How it ended.
     pub outcome: Outcome,
+    /// The connection as it was with that.
+    pub connection: Option<Box<Connection>>,
 }
 
 /// How a run ended, for who asked.
@@ -213,8 +215,8 @@ impl Writer {
             Ok(found) => found,
             Err(missing) => {
                 let end = missing.end(&order, self.0.core.now());
-                self.end(job, "none", &end, None).await?;
-                return Ok(missing.report());
+                let connection = self.end(job, "none", &end, None).await?;
+                return Ok(Report { connection, ..missing.report() });
             }
         };
         let Some(turn) = self.turn(&found).await? else {
@@ -246,12 +248,14 @@ impl Writer {
             Err(error) => return self.failed(job, order, found, None, error).await,
         };
         if !plan.conflicts.is_empty() {
-            self.end(job, found.key(), &WriteEnd::Refused { reason: of_conflicts(&plan) }, None).await?;
-            return Ok(Report { plan: Some(plan), outcome: Outcome::Conflicts, ..found.report() });
+            let end = WriteEnd::Refused { reason: of_conflicts(&plan) };
+            let connection = self.end(job, found.key(), &end, None).await?;
+            return Ok(Report { plan: Some(plan), outcome: Outcome::Conflicts, connection, ..found.report() });
         }
         if !is_agreed(order, &plan) {
-            self.end(job, found.key(), &WriteEnd::Refused { reason: of_consent(&plan) }, None).await?;
-            return Ok(Report { plan: Some(plan), outcome: Outcome::Unconfirmed, ..found.report() });
+            let end = WriteEnd::Refused { reason: of_consent(&plan) };
+            let connection = self.end(job, found.key(), &end, None).await?;
+            return Ok(Report { plan: Some(plan), outcome: Outcome::Unconfirmed, connection, ..found.report() });
         }
         let adds: Vec<_> = plan.changes.iter().flat_map(|change| &change.add).map(written).collect();
         self.0.core.begin_write(job, &found.row(&undo), &adds).await?;
@@ -259,8 +263,8 @@ impl Writer {
             Ok(_) => {
                 let there: Vec<_> = plan.request.desired.iter().map(desired).collect();
                 let end = WriteEnd::Written { provider: found.key() };
-                self.end(job, found.key(), &end, Some(&there)).await?;
-                Ok(Report { plan: Some(plan), outcome: Outcome::Written, ..found.report() })
+                let connection = self.end(job, found.key(), &end, Some(&there)).await?;
+                Ok(Report { plan: Some(plan), outcome: Outcome::Written, connection, ..found.report() })
             }
             Err(failed) => {
                 let there = self.left(order, found, failed.left, &failed.error).await;
@@ -304,8 +308,8 @@ impl Writer {
         error: ProviderError,
     ) -> Result<Report, CoreError> {
         let end = end_of(order, &error, self.0.core.now());
-        self.end(job, found.key(), &end, there).await?;
-        Ok(Report { outcome: Outcome::Failed(error), ..found.report() })
+        let connection = self.end(job, found.key(), &end, there).await?;
+        Ok(Report { outcome: Outcome::Failed(error), connection, ..found.report() })
     }
 
     async fn end(
@@ -314,9 +318,9 @@ impl Writer {
         provider: &str,
         end: &WriteEnd,
         there: Option<&[WrittenRecord]>,
-    ) -> Result<(), CoreError> {
+    ) -> Result<Option<Box<Connection>>, CoreError> {
         self.0.metrics.writes.with_label_values(&[provider, end.as_str()]).inc();
-        self.0.core.end_write(job, end, there).await
+        Ok(Some(Box::new(self.0.core.end_write(job, end, there).await?)))
     }
 
     /// The first of the order's credentials whose account has a zone for the name. All are asked at once: one account

@@ -254,7 +254,6 @@ async fn a_process_that_is_killed_while_it_writes_completes_it_when_it_is_back()
     control.restart().await;
     let (_, page) = control.get("/v1/connections").await;
     let made = page["data"][0].clone();
-    assert_eq!(made["state"], "dns_writing", "{page}");
     let path = format!("/v1/connections/{}", made["id"].as_str().unwrap());
     let is_here = async || (control.get(&path).await.1["state"] == "issuing_cert").then_some(());
     wait::until("the write is completed and seen", is_here).await;

@@ -145,11 +145,16 @@ impl Core {
     }
 
     /// Writes down how a write ended, and ends its job or sets when it is tried again. `there` is what of ours the zone
-    /// holds now; `None` when that cannot be told.
+    /// holds now; `None` when that cannot be told. Answers the connection as it is with this.
     ///
     /// # Errors
     /// [`CoreError::NotFound`], [`CoreError::Raced`], [`CoreError::Db`].
-    pub async fn end_write(&self, job: &Job, end: &WriteEnd, there: Option<&[WrittenRecord]>) -> Result<(), CoreError> {
+    pub async fn end_write(
+        &self,
+        job: &Job,
+        end: &WriteEnd,
+        there: Option<&[WrittenRecord]>,
+    ) -> Result<Connection, CoreError> {
         let now = self.now();
         let id = &job.subject;
         let mut tx = self.begin().await?;
@@ -175,12 +180,15 @@ impl Core {
                 db::jobs::finish(&mut tx, &job.key, &job.lease_token).await?;
             }
         }
+        let mut after = before.clone();
         if before.lifecycle == Lifecycle::Active && verdict.claim != before {
             note_attempt(&mut tx, &verdict.claim, end, now, self.settings.attempts_keep).await?;
             let change = Change { before: Some(&before), after: verdict.claim, events: verdict.events };
-            self.save(&mut tx, change, now).await?;
+            after = self.save(&mut tx, change, now).await?;
         }
-        Ok(self.commit(tx).await?)
+        let connection = self.load(&mut tx, after).await?;
+        self.commit(tx).await?;
+        Ok(connection)
     }
 
     /// Takes the turn of a zone for a while, or lengthens it. `false`: it is another's.

@@ -19,6 +19,7 @@ use test_support::provider::{
     shim::{No, Shim, ZONE},
     shims::{cloudflare, desec, namecheap},
 };
+use test_support::wait;
 
 use crate::harness::{Bench, Tenant, on_both, on_postgres, on_sqlite, proven};
 
@@ -374,6 +375,33 @@ fn two_processes_that_write_one_zone_as_a_whole_undo_nothing_of_each_other() {
             assert_eq!(stage.provider.values(name, "CNAME"), [EDGE], "{name}");
         }
         assert_eq!(stage.provider.values(ZONE, "TXT"), ["v=spf1 -all"]);
+    });
+}
+
+#[test]
+fn while_one_process_writes_a_zone_another_waits_and_then_goes_another_time() {
+    on_postgres(|bench| async move {
+        let stage = Stage::new(&bench, namecheap::shim()).await;
+        let (_, job) = stage.connect(HOST).await;
+        // The first is in the middle of its call.
+        stage.provider.faults(|seen| seen.writes.then_some(Fault::HangBefore));
+        let first = writer(&bench, &stage.provider, LIMITS);
+        let held = tokio::spawn(async move { first.run(job).await });
+        let writes = async || (stage.provider.writes() == 1).then_some(());
+        wait::until("the first writes", writes).await;
+        let second = writer(&bench, &stage.provider, WriterLimits { turn: Duration::from_millis(300), ..LIMITS });
+        let (other, job) = stage.connect("other.customer.test").await;
+        assert!(matches!(second.run(job).await.unwrap().outcome, Outcome::Busy));
+        assert_eq!(stage.provider.writes(), 1, "two at once");
+        // The first dies; its turn ends, and everybody's records come to be there.
+        held.abort();
+        stage.provider.well();
+        bench.clock.advance(LIMITS.lease + Duration::from_secs(1));
+        for job in stage.tenant.core.lease_jobs(JobKind::Write, 10, LIMITS.lease).await.unwrap() {
+            assert!(matches!(second.run(job).await.unwrap().outcome, Outcome::Written));
+        }
+        stage.is_written(&other);
+        assert_eq!(stage.provider.values(HOST, "CNAME"), [EDGE]);
     });
 }
 

@@ -60,6 +60,11 @@ impl Stage {
             ("NAMEGATE_CONTROL__DEV__DNS_PROVIDERS", format!("http://{}", provider.address)),
         ];
         let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let adjust = |settings: &mut Settings| {
+            // A busy machine is no slow provider.
+            settings.writer.create_wait = Duration::from_secs(60);
+            adjust(settings);
+        };
         let control = Control::start_adjusted(postgres, worker, None, &settings, adjust).await;
         resolver.knows(&[(TARGET, "A", &control.edge_address().to_string())]);
         let app = control.application().await;

@@ -105,7 +105,7 @@ pub(crate) async fn apply(
 }
 
 pub(super) fn answer(report: Report) -> Result<Json<AppliedRecords>, ApiError> {
-    let Report { provider, zone, plan, outcome } = report;
+    let Report { provider, zone, plan, outcome, connection: _ } = report;
     let plan = plan.unwrap_or_default();
     let answer = AppliedRecords {
         provider,

@@ -102,7 +102,7 @@ pub(crate) async fn create(
         Ok((made, Some(job))) => {
             let begun = ConnectionView::from(made);
             let kept = once.commit(tx, StatusCode::CREATED, &begun).await?;
-            let view = written(&state, &caller, job).await.unwrap_or(begun);
+            let view = written(&state, job).await.unwrap_or(begun);
             Ok(kept.finish(&view).await)
         }
         Err(error) => {
@@ -147,14 +147,16 @@ async fn make(
     Ok((made, job))
 }
 
-/// The connection after its records were written, or after as long as a client is made to wait for that. `None` when the
-/// database does not say: the connection was made in any case.
-async fn written(state: &AppState, caller: &Caller, job: Job) -> Option<ConnectionView> {
-    let id = job.subject.clone();
-    if let Err(error) = state.writer.run_and_wait(job, state.writer.limits().create_wait).await {
-        tracing::warn!(error = %telemetry::chain(&error), "a first write did not end and will be tried again");
+/// The connection with what became of its first write. `None` when that goes on for longer than a client is made to
+/// wait, or was not written down: the connection was made in any case.
+async fn written(state: &AppState, job: Job) -> Option<ConnectionView> {
+    match state.writer.run_and_wait(job, state.writer.limits().create_wait).await {
+        Ok(report) => report.connection.map(|connection| ConnectionView::from(*connection)),
+        Err(error) => {
+            tracing::warn!(error = %telemetry::chain(&error), "a first write did not end and will be tried again");
+            None
+        }
     }
-    state.core.connection(caller, &id).await.ok().map(Into::into)
 }
 
 /// Which connections.

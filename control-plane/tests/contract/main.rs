@@ -14,5 +14,6 @@ mod preflight;
 mod restoring;
 mod schedule;
 mod sealing;
+mod visits;
 mod webhooks;
 mod writing;

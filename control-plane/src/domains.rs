@@ -90,11 +90,13 @@ impl Domains {
         check::preflight(self.resolvers(), hostname, &expected).await
     }
 
-    /// Whether the zone's provider would write these records itself.
-    pub(crate) async fn offer(&self, hostname: &Hostname, zone: &OwnerName, desired: &[DesiredRecord]) -> Offer {
-        match &self.domain_connect {
-            Some(way) => way.offer(&hostname.into(), zone, desired, self.edge()).await,
-            None => Offer::Off,
+    /// Whether the zone's provider would write these records itself; `None` stands for records of which some are of types
+    /// that no template of ours has.
+    pub(crate) async fn offer(&self, hostname: &Hostname, zone: &OwnerName, all: Option<&[DesiredRecord]>) -> Offer {
+        match (&self.domain_connect, all) {
+            (None, _) => Offer::Off,
+            (Some(_), None) => Offer::OtherRecords,
+            (Some(way), Some(all)) => way.offer(&hostname.into(), zone, all, self.edge()).await,
         }
     }
 

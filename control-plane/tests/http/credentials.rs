@@ -167,6 +167,9 @@ fn the_providers_are_listed_with_what_each_supports() {
         assert_eq!(of("porkbun")["credential"]["format"], "apikey:secretapikey");
         assert!(of("godaddy")["credential"]["gate"].as_str().unwrap().contains("ten domains"));
         assert_eq!((&of("squarespace")["credential"], &of("squarespace")["form"]["apex"]), (&Value::Null, &json!("@")));
+        let form = &of("dnsmadeeasy")["form"];
+        assert_eq!((&form["alias"], &form["dotted"]), (&json!("ANAME"), &json!(true)), "{form}");
+        assert!(of("cloudflare")["form"]["notes"][0].as_str().unwrap().contains("proxy"));
         control
     });
 }

@@ -260,6 +260,14 @@ async fn where_it_is_not_offered_the_reason_is_told_and_no_provider_is_guessed()
     });
     let own = scene.control.send(KEY, "POST", "/v1/connections", &body.to_string()).await.json();
     unavailable(&scene.start(own["id"].as_str().unwrap(), None).await, "other_records");
+    let template = json!({"record_template": [
+        {"host": "{hostname}", "type": "CNAME", "value": "{edge_target}"},
+        {"host": "{hostname}", "type": "MX", "value": "mx.acme.test", "priority": 10},
+    ]});
+    let path = format!("/v1/applications/{}", scene.application);
+    let changed = scene.control.send(KEY, "PATCH", &path, &template.to_string()).await;
+    assert_eq!(changed.status, 200, "{changed:?}");
+    assert_eq!(scene.check("shop.customer.com").await["domain_connect"]["reason"], "other_records");
     let (stranger, _) = scene.control.stranger().await;
     let path = format!("/v1/connections/{elsewhere}/domain-connect");
     assert_eq!(scene.control.send(&stranger, "POST", &path, "{}").await.status, 404);

@@ -100,6 +100,8 @@ fn line(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn read(text: &str) -> Result<Settings, Why> {
@@ -194,5 +196,32 @@ mod tests {
             assert_eq!(at(record), None, "{record}");
         }
         assert!(place("a.example:8443", false).is_some());
+    }
+
+    fn leads_out(url: &Url, strict: bool) -> bool {
+        let port = if strict { url.port().is_none() } else { true };
+        url.scheme() == "https" && url.domain().is_some() && url.username().is_empty() && port
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_becomes_an_address_that_is_no_web_page(
+            text in "\\PC{0,80}",
+            start in prop::sample::select(vec!["", "https://", "https:", "//", "http://", "https://a.example", "javascript:"]),
+            strict: bool,
+        ) {
+            if let Some(url) = place(&text, strict) {
+                prop_assert!(leads_out(&url, strict), "{url}");
+            }
+            let page = format!("{start}{text}");
+            let all = serde_json::json!({
+                "providerId": text, "providerName": text, "urlAPI": page, "urlSyncUX": page, "urlControlPanel": page,
+            });
+            if let Ok(settings) = Settings::read(all.to_string().as_bytes(), "customer.com", strict) {
+                prop_assert!(leads_out(&settings.page, strict) && leads_out(&settings.api, strict), "{settings:?}");
+                prop_assert!(settings.control_panel.is_none_or(|url| leads_out(&url, false)));
+                prop_assert!(settings.provider_name.chars().count() <= MAX_NAME);
+            }
+        }
     }
 }

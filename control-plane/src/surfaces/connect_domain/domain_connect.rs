@@ -90,11 +90,10 @@ pub(crate) async fn start(
     state.take_look(&id, &connection.claim.application_id).inspect_err(|_| state.metrics.checks_refused.inc())?;
     let hostname = &connection.claim.hostname;
     let zone = state.domains.delegation(hostname).await.zone;
-    let desired: Vec<_> = connection.records.iter().filter_map(checks::desired).collect();
-    let is_whole = desired.len() == connection.records.len();
-    let (settings, wish) = match state.domains.offer(hostname, &zone, &desired).await {
-        Offer::Given { settings, wish, .. } if is_whole => (settings, wish),
-        Offer::Given { .. } | Offer::OtherRecords => return Err(unavailable("other_records", true)),
+    let all: Option<Vec<_>> = connection.records.iter().map(checks::desired).collect();
+    let (settings, wish) = match state.domains.offer(hostname, &zone, all.as_deref()).await {
+        Offer::Given { settings, wish, .. } => (settings, wish),
+        Offer::OtherRecords => return Err(unavailable("other_records", true)),
         Offer::None(why) => return Err(unavailable(why.code(), why.is_no())),
         Offer::Off => return Err(unavailable("not_configured", true)),
     };

@@ -153,11 +153,12 @@ pub(crate) async fn check(
     let prospect = state.core.prospect(&caller, application_id.as_deref(), &domain).await.map_err(at_domain)?;
     throttle(&state, &caller, &prospect).inspect_err(|_| state.metrics.checks_refused.inc())?;
     let desired: Vec<_> = prospect.records.iter().filter_map(checks::foreseen).collect();
+    let all = (desired.len() == prospect.records.len()).then_some(desired.as_slice());
     let domains = &state.domains;
     let (standing, findings, (delegation, offer)) =
         futures::join!(domains.standing(&prospect.hostname), domains.findings(&prospect.hostname, &desired), async {
             let delegation = domains.delegation(&prospect.hostname).await;
-            let offer = domains.offer(&prospect.hostname, &delegation.zone, &desired).await;
+            let offer = domains.offer(&prospect.hostname, &delegation.zone, all).await;
             (delegation, offer)
         });
     Ok(Json(view(&state, prospect, delegation, offer, standing, &findings)))

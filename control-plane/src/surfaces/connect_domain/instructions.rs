@@ -109,10 +109,11 @@ pub(crate) async fn get(
     let claim = &connection.claim;
     state.take_look(&id, &claim.application_id).inspect_err(|_| state.metrics.checks_refused.inc())?;
     let desired: Vec<_> = connection.records.iter().filter_map(checks::desired).collect();
+    let all = (desired.len() == connection.records.len()).then_some(desired.as_slice());
     let ((delegation, offer), standing, ours) = futures::join!(
         async {
             let delegation = state.domains.delegation(&claim.hostname).await;
-            let offer = state.domains.offer(&claim.hostname, &delegation.zone, &desired).await;
+            let offer = state.domains.offer(&claim.hostname, &delegation.zone, all).await;
             (delegation, offer)
         },
         state.domains.standing(&claim.hostname),

@@ -59,6 +59,14 @@ pub(crate) struct RecordForm {
     host: &'static str,
     /// What is entered for the top of the zone; may be empty.
     apex: String,
+    /// Whether names in values end with a dot.
+    dotted: bool,
+    /// The type by which the top of a zone can be led to a name outside: `ALIAS`, `ANAME`, or `CNAME` where it is flattened;
+    /// null: none that we know.
+    #[schema(example = "ALIAS")]
+    alias: Option<String>,
+    /// What else its customers should know, in sentences for them.
+    notes: Vec<String>,
 }
 
 impl From<&Facts> for CredentialForm {
@@ -81,7 +89,14 @@ impl From<&Operator> for ProviderView {
             name: operator.name.clone(),
             methods: methods.into_iter().flatten().collect(),
             credential: facts.map(Into::into),
-            form: Some(RecordForm { place: operator.place.clone(), host, apex: operator.apex.clone() }),
+            form: Some(RecordForm {
+                place: operator.place.clone(),
+                host,
+                apex: operator.apex.clone(),
+                dotted: operator.dotted,
+                alias: operator.alias().map(str::to_owned),
+                notes: operator.notes.clone(),
+            }),
         }
     }
 }

@@ -139,7 +139,7 @@ limits! {
     memory_high: usize = 85, 10 => 99;
     /// To resolve an origin, to connect, and again to finish TLS; then the answer is 504.
     connect_timeout: Duration = secs(3), ms(50) => mins(2);
-    /// Longest silence of an origin that owes an answer; before its first byte the answer is then 504.
+    /// From the end of a request to the whole head of its answer, else 504; within the answer's body, the longest silence.
     response_header_timeout: Duration = secs(30), ms(100) => mins(60);
     /// Longest silence of a visitor inside a request's body; then the connection is closed.
     read_timeout: Duration = secs(30), ms(100) => mins(60);

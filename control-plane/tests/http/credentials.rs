@@ -91,6 +91,23 @@ fn a_credential_that_cannot_be_one_is_refused_and_not_repeated() {
 }
 
 #[test]
+fn without_a_key_to_seal_it_under_no_credential_is_taken() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        // Development alone starts without one; production is refused before it listens.
+        let control = Control::start_adjusted(None, Worker::Off, None, &[], |settings| settings.key_file = None).await;
+        let app = control.application().await;
+        let path = format!("/v1/applications/{app}/credentials");
+        let body = json!({ "provider": "cloudflare", "token": "canary-of-no-use" }).to_string();
+        let answer = control.send(KEY, "POST", &path, &body).await;
+        assert_eq!((answer.status, answer.code().as_str()), (503, "no_key_file"), "{answer:?}");
+        assert!(!answer.text.contains("canary"), "{answer:?}");
+        assert_eq!(control.connect(&app, HOST).await["setup_type"], "manual");
+        control.end().await;
+    });
+}
+
+#[test]
 fn records_are_shown_then_written_and_nothing_else_is_touched() {
     on_both(|control| async move {
         let bind = bind().await;

@@ -105,3 +105,91 @@ pub(crate) fn facets_of(word: &str) -> Option<Vec<FacetQuery>> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::{Environment, Flag, Kind, Moment, Preflight, SetupType, Surface};
+
+    fn claim() -> Claim {
+        let now = Moment::from_millis(1_000);
+        Claim {
+            id: String::new(),
+            account_id: String::new(),
+            application_id: String::new(),
+            environment: Environment::Test,
+            surface: Surface::ConnectDomain,
+            hostname: names::Hostname::parse("shop.customer.com").unwrap(),
+            kind: Kind::Subdomain,
+            setup_type: SetupType::Manual,
+            provider: None,
+            batch_id: None,
+            origin: None,
+            keep_host: Flag(false),
+            redirect: None,
+            ownership: Ownership::Unproven,
+            routing: Routing::Unknown,
+            preflight: Preflight::Unknown,
+            dns_write: DnsWrite::None,
+            certificate: CertificateState::None,
+            lifecycle: Lifecycle::Active,
+            deadline: Deadline::Running,
+            deadline_at: None,
+            reason: None,
+            error_code: None,
+            proof: None,
+            verified_at: None,
+            pointing_at: None,
+            live_at: None,
+            drift_since: None,
+            absent_streak: 0,
+            check_count: 0,
+            last_checked_at: None,
+            next_check_at: None,
+            next_attempt_at: None,
+            generation: 0,
+            version: 1,
+            created_at: now,
+            updated_at: now,
+            archived_at: None,
+            write_since: None,
+            written_at: None,
+        }
+    }
+
+    /// Every claim that there can be, as far as a state word cares.
+    fn every_claim() -> Vec<Claim> {
+        let mut all = vec![claim()];
+        let mut vary = |make: &dyn Fn(&Claim) -> Vec<Claim>| all = all.iter().flat_map(make).collect();
+        vary(&|c| Lifecycle::ALL.iter().map(|&lifecycle| Claim { lifecycle, ..c.clone() }).collect());
+        vary(&|c| Deadline::ALL.iter().map(|&deadline| Claim { deadline, ..c.clone() }).collect());
+        vary(&|c| Ownership::ALL.iter().map(|&ownership| Claim { ownership, ..c.clone() }).collect());
+        vary(&|c| DnsWrite::ALL.iter().map(|&dns_write| Claim { dns_write, ..c.clone() }).collect());
+        vary(&|c| Routing::ALL.iter().map(|&routing| Claim { routing, ..c.clone() }).collect());
+        vary(&|c| CertificateState::ALL.iter().map(|&certificate| Claim { certificate, ..c.clone() }).collect());
+        vary(&|c| [None, Some(c.created_at)].map(|live_at| Claim { live_at, ..c.clone() }).to_vec());
+        all
+    }
+
+    /// Whether a query finds the claim, as the statement in `db::claims` does.
+    fn finds(query: &FacetQuery, claim: &Claim) -> bool {
+        query.lifecycle.is_none_or(|wanted| wanted == claim.lifecycle)
+            && query.stalled.is_none_or(|wanted| wanted == (claim.deadline == Deadline::Passed))
+            && query.ownership.is_none_or(|wanted| wanted == claim.ownership)
+            && (query.dns_write.is_empty() || query.dns_write.contains(&claim.dns_write))
+            && (query.routing.is_empty() || query.routing.contains(&claim.routing))
+            && query.was_live.is_none_or(|wanted| wanted == claim.live_at.is_some())
+            && query.expired.is_none_or(|wanted| wanted == (claim.certificate == CertificateState::Expired))
+    }
+
+    #[test]
+    fn a_filter_finds_exactly_the_claims_that_have_its_word() {
+        for claim in every_claim() {
+            let word = state_word(&claim);
+            for filter in WORDS.iter().filter(|filter| **filter != "created") {
+                let found = facets_of(filter).unwrap().iter().any(|query| finds(query, &claim));
+                assert_eq!(found, *filter == word, "{filter} and {claim:?}, which is {word}");
+            }
+        }
+    }
+}

@@ -223,7 +223,7 @@ impl AcmeIssuer {
         let guard = match kind {
             ChallengeKind::Dns01 => {
                 let Some(records) = &self.records else { return Err(no_solver().into()) };
-                records.publish(name, authorization.dns_value()).await?;
+                records.publish(name, authorization.dns_value(), &self.journal).await?;
                 return Ok(None);
             }
             ChallengeKind::Http01 => self.challenges.offer_http(&base, &challenge.token, authorization.as_str()),
@@ -316,7 +316,7 @@ impl Issuer for AcmeIssuer {
 
     async fn sweep(&self) {
         if let Some(records) = &self.records {
-            records.sweep().await;
+            records.sweep(&self.journal).await;
         }
     }
 

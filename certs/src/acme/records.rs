@@ -9,6 +9,7 @@ use names::Subject;
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
+use super::journal::Journal;
 use crate::{
     ChallengeRecord, DnsError, DnsSolver, IssueError, IssuerKey, Store, StoreError,
     file_store::{stem, subject},
@@ -44,18 +45,33 @@ impl Records {
     }
 
     /// Writes a record and waits until it is seen.
-    pub(super) async fn publish(&self, subject: &Subject, value: String) -> Result<(), IssueError> {
-        // An order that is resumed publishes the value that a crash left: it must not be swept away afterwards.
-        self.sweep().await;
+    pub(super) async fn publish(&self, subject: &Subject, value: String, journal: &Journal) -> Result<(), IssueError> {
+        // What is written now must not be swept away afterwards.
+        self.sweep(journal).await;
         let name = self.solver.locate(&subject.base()).await?;
         let record = ChallengeRecord { name, value };
-        self.withdraw(subject).await;
-        let mut noted = self.load(subject).await?;
-        if !noted.contains(&record) {
-            noted.push(record.clone());
-            self.save(subject, &noted).await?;
+        let noted = self.load(subject).await?;
+        // An order that is resumed finds its own record there, which stays: a CA may be looking.
+        let old: Vec<_> = noted.iter().filter(|noted| **noted != record).cloned().collect();
+        let mut standing = if self.are_gone(subject, &old).await { Vec::new() } else { old };
+        standing.push(record.clone());
+        if standing != noted {
+            self.save(subject, &standing).await?;
         }
         Ok(self.solver.publish(&record).await?)
+    }
+
+    /// Removes what earlier orders left.
+    async fn are_gone(&self, subject: &Subject, old: &[ChallengeRecord]) -> bool {
+        if old.is_empty() {
+            return true;
+        }
+        let removed = tokio::time::timeout(REMOVAL, self.solver.remove(old)).await;
+        let removed = removed.unwrap_or_else(|_| Err(too_slow()));
+        if let Err(error) = &removed {
+            tracing::warn!(name: "acme.dns_record_left", %subject, %error, "a challenge's record is still there");
+        }
+        removed.is_ok()
     }
 
     /// Removes what stands for `subject`. A failure is logged and made good by the next order or the next start.
@@ -73,11 +89,12 @@ impl Records {
         }
     }
 
-    /// Removes what an earlier process left; once, and whoever comes meanwhile waits for it.
-    pub(super) async fn sweep(&self) {
+    /// Removes what an earlier process left; once, and whoever comes meanwhile waits for it. Orders in the journal keep
+    /// theirs: they are resumed, or go on in a process that this one takes over from, and remove it at their end.
+    pub(super) async fn sweep(&self, journal: &Journal) {
         self.swept
             .get_or_init(|| async {
-                let swept = tokio::time::timeout(SWEEP, self.sweep_all()).await;
+                let swept = tokio::time::timeout(SWEEP, self.sweep_all(journal)).await;
                 if let Err(error) = swept.unwrap_or(Ok(())) {
                     tracing::error!(error = %telemetry::chain(&error), "left records could not be looked for");
                 }
@@ -85,14 +102,15 @@ impl Records {
             .await;
     }
 
-    async fn sweep_all(&self) -> Result<(), StoreError> {
+    async fn sweep_all(&self, journal: &Journal) -> Result<(), StoreError> {
         let keys = self.store.list(&self.folder).await?;
         let subjects = keys.iter().filter_map(|key| key.rsplit('/').next()?.strip_suffix(".json").and_then(subject));
         let subjects: Vec<_> = subjects.collect();
         // All at once: a sweep that is cut off leaves the rest to their next orders.
         self.noted.lock().extend(subjects.iter().cloned());
-        for subject in subjects {
-            self.withdraw(&subject).await;
+        let unfinished = journal.names().await?;
+        for subject in subjects.iter().filter(|subject| !unfinished.contains(subject)) {
+            self.withdraw(subject).await;
         }
         Ok(())
     }

@@ -192,7 +192,14 @@ async fn a_process_that_was_killed_leaves_no_record_behind_and_its_order_is_fini
     scene.proxy.hold(Kind::Challenge);
     scene.edge.configure(|options| *options = options.clone().set("[acme.dns]\nnames = [\"*.apps.saas.test\"]"));
     scene.edge.restart().await;
-    wait::until("the record is written", async || (scene.records().len() == 3).then_some(())).await;
+    // They are written side by side, and only an order that is in the journal can be finished.
+    let journal = scene.edge.storage().join("namegate/orders");
+    let journalled = || {
+        let folders = std::fs::read_dir(&journal).into_iter().flatten();
+        folders.flatten().any(|folder| folder.path().join("wildcard_.apps.saas.test.json").exists())
+    };
+    let written = async || (journalled() && scene.records().len() == 3).then_some(());
+    wait::until("order and record are written", written).await;
     scene.edge.kill9();
     assert_eq!(scene.records().len(), 3, "nobody was there to remove it");
     scene.proxy.release();

@@ -220,16 +220,19 @@ async fn an_order_that_runs_out_of_time_takes_its_record_with_it() {
 async fn the_record_of_an_order_that_a_crash_cut_off_stays_until_the_next_process_has_finished_it() {
     let scene = scene().await;
     let scribe = Arc::new(Scribe::new(&scene));
-    // The process ends between writing the record and telling the CA.
+    // The process ends between writing the record and telling the CA. Order and record are written side by side.
     scribe.hangs.store(true, Ordering::SeqCst);
-    let killed = issuer(&scene, &scribe);
+    let (killed, next) = (issuer(&scene, &scribe), issuer(&scene, &scribe));
+    let written = async || {
+        let journalled = !next.unfinished().await.unwrap().is_empty();
+        (journalled && scribe.left().await == 1).then_some(())
+    };
     tokio::select! {
         issued = issue(&killed, "*.customer.test") => panic!("{issued:?}"),
-        () = wait::until("the record is written", async || (scribe.left().await == 1).then_some(())) => {}
+        () = wait::until("order and record are written", written) => {}
     }
     assert_eq!(scribe.left().await, 1);
     scribe.hangs.store(false, Ordering::SeqCst);
-    let next = issuer(&scene, &scribe);
     next.sweep().await;
     issue(&next, "*.customer.test").await.unwrap();
     assert_eq!((scribe.left().await, scribe.removals.load(Ordering::SeqCst), scene.orders()), (1, 0, 1));

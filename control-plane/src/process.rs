@@ -110,8 +110,8 @@ impl Process {
         let domains = Domains::new(looks.clone(), domain_connect(settings, &resolvers, &registry)?);
         let checks: Arc<dyn Checks> = Arc::new(looks);
         let stopping = CancellationToken::new();
+        let writer = writer(settings, &core, resolvers.clone(), &registry)?;
         let sender = sender(settings, &core, resolvers, &registry, &stopping)?;
-        let writer = writer(settings, &core, &registry)?;
         let worker = settings.worker.then(|| {
             let limits = WorkerLimits::default();
             let worker = Worker::new(core.clone(), Arc::clone(&checks), metrics.clone(), limits, stopping.clone());
@@ -230,7 +230,7 @@ fn dns_checks(settings: &Settings, resolvers: dns::Resolvers) -> anyhow::Result<
     Ok(DnsChecks::new(resolvers, &settings.core.edge, ca)?)
 }
 
-fn writer(settings: &Settings, core: &Core, registry: &Registry) -> anyhow::Result<Writer> {
+fn writer(settings: &Settings, core: &Core, resolvers: dns::Resolvers, registry: &Registry) -> anyhow::Result<Writer> {
     let bases = match &settings.providers_at {
         Some(server) => Bases::At(server.clone()),
         // Name servers of one's own are asked at private addresses in development alone.
@@ -238,7 +238,7 @@ fn writer(settings: &Settings, core: &Core, registry: &Registry) -> anyhow::Resu
         None => Bases::Public,
     };
     let providers = Http::new(bases, HttpLimits::default(), Arc::clone(core.clock()))?;
-    Ok(Writer::new(core.clone(), providers, WriteMetrics::new(registry)?, settings.writer))
+    Ok(Writer::new(core.clone(), providers, Some(resolvers), WriteMetrics::new(registry)?, settings.writer))
 }
 
 /// Domain Connect, where it is set up. At private addresses in development alone: zones say where to ask.

@@ -15,8 +15,8 @@ mod turns;
 use std::{sync::Arc, time::Duration};
 
 use dns::{
-    OwnerName,
-    provider::{Http, Left, Pace, Plan, Problem, Provider, ProviderError, Undo, Zone, ZoneLocks, connect},
+    Answer, OwnerName, Resolvers,
+    provider::{Http, Left, Pace, Plan, Problem, Provider, ProviderError, Undo, Zone, ZoneLocks, connect, operator_of},
 };
 use futures::{StreamExt as _, stream::FuturesOrdered};
 use tokio::{sync::oneshot, time::timeout};
@@ -45,6 +45,8 @@ struct Inner {
     locks: ZoneLocks,
     /// Who waits for a turn in this process.
     queue: ZoneLocks,
+    /// Who tells whom a zone is delegated to, where anybody does.
+    resolvers: Option<Resolvers>,
     metrics: WriteMetrics,
     limits: WriterLimits,
     runs: TaskTracker,
@@ -105,9 +107,15 @@ enum Missing {
 
 impl Writer {
     /// A writer over the core's ledger.
-    pub fn new(core: Core, providers: Http, metrics: WriteMetrics, limits: WriterLimits) -> Self {
+    pub fn new(
+        core: Core,
+        providers: Http,
+        resolvers: Option<Resolvers>,
+        metrics: WriteMetrics,
+        limits: WriterLimits,
+    ) -> Self {
         let (locks, queue, runs) = (ZoneLocks::default(), ZoneLocks::default(), TaskTracker::new());
-        Self(Arc::new(Inner { core, providers, locks, queue, metrics, limits, runs }))
+        Self(Arc::new(Inner { core, providers, locks, queue, resolvers, metrics, limits, runs }))
     }
 
     /// Its bounds.
@@ -333,16 +341,32 @@ impl Writer {
         let opened = opened.collect::<Result<Vec<_>, _>>()?;
         let mut asked: FuturesOrdered<_> =
             opened.iter().map(|(credential, token)| self.zone_of(credential, token, order)).collect();
-        let mut last = None;
-        while let Some(found) = asked.next().await {
-            match found {
-                Ok(found) => return Ok(Ok(found)),
-                // Another customer's credential says nothing of this name; a broken one of this customer's may.
-                Err(error) if error.problem != Problem::ZoneNotFound => last = last.or(Some(error)),
-                Err(_) => {}
+        let mut failed = Vec::new();
+        for (credential, _) in &opened {
+            match asked.next().await {
+                Some(Ok(found)) => return Ok(Ok(found)),
+                Some(Err(error)) if error.problem != Problem::ZoneNotFound => {
+                    failed.push((&credential.provider, error))
+                }
+                Some(Err(_)) | None => {}
             }
         }
-        Ok(Err(last.map_or(Missing::Zone, Missing::Problem)))
+        Ok(Err(self.of_this_name(order, failed).await.map_or(Missing::Zone, Missing::Problem)))
+    }
+
+    /// The first failure that may be this customer's. A revoked credential of another one, at a provider that does not run
+    /// this zone, says nothing of this name; where nobody knows who runs it, any of them may.
+    async fn of_this_name(&self, order: &WriteOrder, failed: Vec<(&String, ProviderError)>) -> Option<ProviderError> {
+        let mut operator = None;
+        if !failed.is_empty()
+            && let Some(resolvers) = &self.0.resolvers
+            && let Answer::Present((_, servers)) =
+                resolvers.ns(&OwnerName::from(&order.connection.claim.hostname)).await
+        {
+            operator = operator_of(&servers);
+        }
+        let may_be = |key: &String| operator.is_none_or(|operator| operator.key == *key);
+        failed.into_iter().find(|(key, _)| may_be(key)).map(|(_, error)| error)
     }
 
     async fn zone_of(

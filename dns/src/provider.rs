@@ -24,7 +24,7 @@
 //! plan was shown so that more would be displaced, [`Problem::Changed`] asks for a new look.
 //!
 //! **Writes to one zone are in a row.** Sets and whole zones are read, merged and written back; two writers would undo
-//! each other. [`ZoneLocks`] holds them apart within one process; between processes it is the job's lease.
+//! each other. [`ZoneLocks`] holds them apart within one process; between processes the caller does.
 //!
 //! **One HTTP layer** has the base URL (fixed per provider, over HTTPS, replaced as a whole in tests), credentials,
 //! deadlines, bounded bodies and pages, `Retry-After`, no redirects. Whatever a provider says goes through a redaction of

@@ -116,7 +116,7 @@ fn writer(bench: &Bench, provider: &Server, limits: WriterLimits) -> Writer {
     let base = format!("http://{}", provider.address).parse().unwrap();
     let brief = HttpLimits { pause: Duration::from_millis(1), ..HttpLimits::default() };
     let http = Http::new(Bases::At(base), brief, Arc::new(SystemClock)).unwrap();
-    Writer::new(bench.core.clone(), http, WriteMetrics::new(&Registry::new()).unwrap(), limits)
+    Writer::new(bench.core.clone(), http, None, WriteMetrics::new(&Registry::new()).unwrap(), limits)
 }
 
 fn families() -> [Arc<dyn Shim>; 3] {

@@ -271,6 +271,20 @@ fn a_provider_that_takes_its_time_holds_no_answer_and_is_written_all_the_same() 
 }
 
 #[test]
+fn a_broken_credential_of_another_customer_holds_up_nobody() {
+    run(async {
+        let stage = Stage::new(None, Worker::Off).await;
+        let ip = stage.own[0].ip().to_string();
+        stage.resolver.knows(&[("elsewhere.test", "NS", "ns1.desec.io"), ("ns1.desec.io", "A", &ip)]);
+        stage.provider.faults(|_| Some(Fault::Raw(Resp::new(503, "busy"))));
+        let made = stage.control.connect(&stage.app, "shop.elsewhere.test").await;
+        assert_eq!((&made["state"], &made["reason_code"]), (&json!("pending_ownership"), &json!("challenge_missing")));
+        assert!(made["ownership_challenge"]["value"].is_string(), "{made}");
+        stage.control
+    });
+}
+
+#[test]
 fn a_fault_of_the_provider_is_told_and_passes() {
     run(async {
         let stage = Stage::new(None, Worker::On).await;

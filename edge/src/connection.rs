@@ -37,7 +37,7 @@ use crate::{
     },
     metrics::Cuts,
     policy::Policy,
-    proxy::{Ledger, Turns},
+    proxy::{Backlog, Ledger, Turns},
     secure::Secured,
     standing::Standing,
 };
@@ -62,6 +62,8 @@ pub struct Visit {
     pub forwarding: Forwarding,
     /// Beginnings and ends of requests.
     pub(crate) turns: Turns,
+    /// What of its answers is held for it, over HTTP/2.
+    pub(crate) backlog: Arc<Backlog>,
     /// What an HTTP/1 connection's guard has to know of its exchanges.
     pub baton: Arc<Baton>,
     /// The name whose tunnel the connection has become; it may be another one that the certificate covers.
@@ -86,8 +88,23 @@ impl Visit {
         let forwarding = Forwarding::new(from, &name, peer);
         let standing = Standing::new(admission);
         let (turns, baton, facts) = (Turns::default(), Arc::default(), tls_facts(&tls));
-        let tunnel = OnceLock::new();
-        (Self { from, seat, peer, name, standing, leaf, policy, forwarding, turns, baton, tunnel, tls: facts }, tls)
+        let (tunnel, backlog) = (OnceLock::new(), Arc::default());
+        let visit = Self {
+            from,
+            seat,
+            peer,
+            name,
+            standing,
+            leaf,
+            policy,
+            forwarding,
+            turns,
+            backlog,
+            baton,
+            tunnel,
+            tls: facts,
+        };
+        (visit, tls)
     }
 
     /// The connection becomes a tunnel for this name.

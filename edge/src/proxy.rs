@@ -4,6 +4,7 @@
 //! is written anew for its origin (`onward`), the origin is reached (`upstream`, [`crate::origin`]) and both bodies go
 //! their ways (`exchange`). What is decided about a head are plain functions of [`crate::http`].
 
+mod backlog;
 mod drain;
 mod exchange;
 mod fault;
@@ -35,6 +36,7 @@ use crate::{
     secure::Secured,
 };
 
+pub(crate) use backlog::Backlog;
 use drain::Drain;
 pub(crate) use drain::Turns;
 use requests::{Means, Requests};
@@ -42,8 +44,8 @@ use tunnels::Tunnels;
 
 /// Tries to reach an origin for one request; each goes to the next address.
 pub(crate) const MAX_ATTEMPTS: usize = 3;
-/// What one HTTP/2 stream may keep waiting for its visitor to read.
-const H2_SEND_BUFFER: usize = 6 * 1024;
+/// What one HTTP/2 stream may keep waiting for its visitor to read; all of a connection have [`Backlog`] in common.
+const H2_SEND_BUFFER: usize = 64 * 1024;
 /// What a visitor may send on one HTTP/2 stream, and on all of a connection, before somebody has read it: an upload of
 /// 100 Mbit/s over 40 ms passes, and a hostile connection pins no more.
 const H2_STREAM_WINDOW: u32 = 512 * 1024;

@@ -29,7 +29,7 @@ const ORIGIN_TLS_KIB: u64 = 56;
 /// Hostile connections at once, so that what one of them pins stands out from what a process allocates anyway.
 const HOSTILE: u64 = 4;
 /// How long the allocator may take to return what nobody uses; shorter than an idle connection lives.
-const SETTLE: Duration = Duration::from_secs(20);
+const SETTLE: Duration = Duration::from_secs(40);
 
 #[tokio::test]
 async fn floods_of_frames_are_cut_and_others_are_served() {

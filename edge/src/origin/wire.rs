@@ -202,7 +202,12 @@ impl Wire {
     /// Reads at most `room` bytes behind what is there.
     fn poll_more(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<usize>> {
         self.came.reserve(room);
-        poll_read_buf(Pin::new(&mut self.socket), cx, &mut (&mut self.came).limit(room))
+        let read = poll_read_buf(Pin::new(&mut self.socket), cx, &mut (&mut self.came).limit(room));
+        if read.is_pending() && self.came.is_empty() {
+            // Whoever waits keeps no memory for what may come.
+            self.came = BytesMut::new();
+        }
+        read
     }
 
     /// Ends the connection in order: over TLS the origin is told that nothing was cut off (RFC 8446 section 6.1).

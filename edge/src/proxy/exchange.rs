@@ -1,6 +1,12 @@
 //! One exchange with an origin: the request goes there, the answer comes back, both at once where both want to.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, Version, header};
@@ -9,9 +15,11 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
-    MAX_ATTEMPTS, head,
+    MAX_ATTEMPTS,
+    backlog::Backlog,
+    head,
     onward::Onward,
-    requests::{Context, Requests, silence},
+    requests::{Context as Known, Requests, silence},
     route,
     upstream::{Upstream, broken},
     visitor::{self, H2Out, In},
@@ -40,7 +48,7 @@ pub(super) enum Ended {
 /// # Errors
 /// With the visitor or the origin as the source. What was sent of the request is never sent again: whether the origin
 /// acted on it cannot be known.
-pub(super) async fn run(requests: &Requests, session: &mut ServerSession, ctx: &mut Context) -> Result<Ended> {
+pub(super) async fn run(requests: &Requests, session: &mut ServerSession, ctx: &mut Known) -> Result<Ended> {
     let Some(target) = ctx.target.clone() else { return Err(Error::new_in(ErrorType::InternalError)) };
     // Refused before anybody is dialled for it.
     let mut wire = Vec::with_capacity(1024);
@@ -60,13 +68,13 @@ pub(super) async fn run(requests: &Requests, session: &mut ServerSession, ctx: &
 }
 
 /// The changes to a request's head.
-fn onward<'a>(request: &'a RequestHeader, ctx: &Context, target: &Target) -> Result<Onward<'a>, Fault> {
+fn onward<'a>(request: &'a RequestHeader, ctx: &Known, target: &Target) -> Result<Onward<'a>, Fault> {
     let mut onward = Onward::new(request)?;
     rewrite(&mut onward, request, ctx, target);
     Ok(onward)
 }
 
-fn rewrite(head: &mut impl Head, request: &RequestHeader, ctx: &Context, target: &Target) {
+fn rewrite(head: &mut impl Head, request: &RequestHeader, ctx: &Known, target: &Target) {
     let host = match request.headers.get(header::HOST) {
         Some(host) => host.clone(),
         None => HeaderValue::from_str(head::authority(request).unwrap_or_default())
@@ -84,7 +92,7 @@ fn rewrite(head: &mut impl Head, request: &RequestHeader, ctx: &Context, target:
 }
 
 /// A connection to the origin. An address that cannot be dialled makes way for the next: no byte was sent yet.
-async fn reach(requests: &Requests, request: &RequestHeader, ctx: &mut Context, target: &Target) -> Result<Upstream> {
+async fn reach(requests: &Requests, request: &RequestHeader, ctx: &mut Known, target: &Target) -> Result<Upstream> {
     let needs_h2 = route::needs_h2(request);
     let mut last = None;
     for attempt in 0..MAX_ATTEMPTS {
@@ -123,7 +131,7 @@ async fn open(
 async fn ask(
     origin: &mut Upstream,
     request: &RequestHeader,
-    ctx: &Context,
+    ctx: &Known,
     target: &Target,
     bytes: &[u8],
     framing: Sending,
@@ -163,7 +171,7 @@ fn h2_head(mut head: RequestHeader) -> Result<RequestHeader> {
 /// Both directions of an exchange.
 struct Relay<'a> {
     requests: &'a Requests,
-    ctx: &'a mut Context,
+    ctx: &'a mut Known,
     visitor: In<'a>,
     /// Where an answer's body goes over HTTP/2.
     out: Option<H2Out>,
@@ -261,14 +269,13 @@ impl Relay<'_> {
         let session = self.visitor.session();
         let (version, method) = (session.req_header().version, session.req_header().method.clone());
         self.requests.announce_end(session, &self.ctx.visit);
-        let limit = self.ctx.visit.policy.limits.write_timeout;
         if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
             self.interim += 1;
             if self.interim > MAX_INTERIM {
                 return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
             }
             if version == Version::HTTP_11 {
-                visitor::write_head(self.visitor.session(), head, false, limit).await?;
+                visitor::write_head(self.visitor.session(), head, false, &self.ctx.visit).await?;
             }
             return Ok(None);
         }
@@ -282,7 +289,7 @@ impl Relay<'_> {
             frame(&mut head, version, &method, self.origin.is_done(), self.visitor.session())?;
         }
         let end = !tunnel && self.origin.is_done();
-        self.out = visitor::write_head(self.visitor.session(), head, end, limit).await?;
+        self.out = visitor::write_head(self.visitor.session(), head, end, &self.ctx.visit).await?;
         Ok(Some(tunnel))
     }
 
@@ -317,7 +324,9 @@ impl Relay<'_> {
         let silence = self.limit();
         let Self { visitor, out, origin, .. } = self;
         let mut most = PIECE;
+        let mut backlog = None;
         if let Some(out) = out.as_mut() {
+            backlog = Some(out.backlog());
             most = match out.room_now() {
                 Some(room) => room,
                 None if visitor.is_done() => out.room().await?,
@@ -329,12 +338,7 @@ impl Relay<'_> {
                 }
             };
         }
-        let piece = async {
-            match timeout(silence, origin.read_body(most)).await {
-                Ok(piece) => piece.map(Event::Piece),
-                Err(_) => Err(Error::new_up(ErrorType::ReadTimedout)),
-            }
-        };
+        let piece = async { read(origin, most, backlog.as_deref(), silence).await.map(Event::Piece) };
         match visitor.is_done() {
             true => tokio::select! {
                 biased;
@@ -408,6 +412,31 @@ impl Relay<'_> {
             Upstream::H2 { stream, peer } => Box::pin(self.requests.streams.give_back(stream, &peer)).await,
         }
         ended.map(|()| Ended::Whole)
+    }
+}
+
+/// The next piece of the answer. The origin's silence counts while it is listened to: not while what it has sent before
+/// waits for the visitor's connection.
+async fn read(
+    origin: &mut Upstream,
+    most: usize,
+    backlog: Option<&Backlog>,
+    silence: Duration,
+) -> Result<Option<Bytes>> {
+    loop {
+        let room = |cx: &mut Context<'_>| backlog.map_or(Poll::Ready(()), |backlog| backlog.poll_room(cx));
+        poll_fn(room).await;
+        let mut piece = pin!(origin.read_body(most));
+        // Looked at whenever the origin is about to be read: what was room for all may have been taken.
+        let piece = poll_fn(|cx| match room(cx) {
+            Poll::Pending => Poll::Ready(None),
+            Poll::Ready(()) => piece.as_mut().poll(cx).map(Some),
+        });
+        match timeout(silence, piece).await {
+            Ok(Some(piece)) => return piece,
+            Ok(None) => {}
+            Err(_) => return Err(Error::new_up(ErrorType::ReadTimedout)),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! HTTP/1.1 is what origins are spoken to in: a connection carries one visitor's exchange at a time, so nobody waits for
 //! another visitor, and nothing is read that its visitor has no room for. HTTP/2 is for those who need it, which is gRPC:
-//! it has trailers, and both directions at once (see `docs/decisions/0005`).
+//! it has trailers, and both directions at once (see `docs/decisions/0006`).
 
 use std::{sync::Arc, time::Duration};
 

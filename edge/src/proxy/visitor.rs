@@ -4,7 +4,7 @@
 //! still comes. Over HTTP/2 a visitor says how much it takes; [`Out::room`] tells, and nobody reads from an origin what
 //! there is no room for.
 
-use std::{future::poll_fn, task::Poll, time::Duration};
+use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
 use bytes::Bytes;
 use h2::{Reason, SendStream};
@@ -13,8 +13,11 @@ use pingora_core::{Error, ErrorType, OrErr as _, Result, protocols::http::Server
 use pingora_http::ResponseHeader;
 use tokio::time::{Instant, timeout_at};
 
-/// Most of an answer's body that is read at once for a stream of HTTP/2: one frame (RFC 9113 section 4.2).
-const H2_PIECE: usize = 16 * 1024;
+use super::backlog::Backlog;
+use crate::connection::Visit;
+
+/// Most of an answer's body that is read at once for a stream of HTTP/2: two frames (RFC 9113 section 4.2).
+const H2_PIECE: usize = 32 * 1024;
 
 /// What comes from the visitor.
 pub(super) struct In<'s> {
@@ -33,6 +36,7 @@ pub(super) struct H2Out {
     limit: Duration,
     sent: usize,
     ended: bool,
+    backlog: Arc<Backlog>,
 }
 
 impl<'s> In<'s> {
@@ -110,14 +114,15 @@ pub(super) async fn write_head(
     session: &mut ServerSession,
     head: Box<ResponseHeader>,
     end: bool,
-    limit: Duration,
+    visit: &Visit,
 ) -> Result<Option<H2Out>> {
     let interim = head.status.is_informational();
     match session {
         ServerSession::H2(stream) => {
             stream.write_response_header(head, end).map_err(|error| error.into_down())?;
             let taken = if end || interim { None } else { stream.take_response_body_writer() };
-            Ok(taken.map(|stream| H2Out { stream, deadline: None, limit, sent: 0, ended: false }))
+            let (limit, backlog) = (visit.policy.limits.write_timeout, visit.backlog.clone());
+            Ok(taken.map(|stream| H2Out { stream, deadline: None, limit, sent: 0, ended: false, backlog }))
         }
         session => {
             session.write_response_header(head).await.map_err(|error| error.into_down())?;
@@ -173,6 +178,11 @@ impl H2Out {
         })
     }
 
+    /// What is held for the whole connection.
+    pub(super) fn backlog(&self) -> Arc<Backlog> {
+        self.backlog.clone()
+    }
+
     /// Sends a piece that there is room for.
     ///
     /// # Errors
@@ -180,6 +190,7 @@ impl H2Out {
     pub(super) fn send(&mut self, piece: Bytes, end: bool) -> Result<()> {
         self.sent += piece.len();
         self.ended = end;
+        let piece = if piece.is_empty() { piece } else { self.backlog.count(piece) };
         let sent = self.stream.send_data(piece, end);
         sent.or_err(ErrorType::WriteError, "sending an answer").map_err(|error| error.into_down())
     }

@@ -1,0 +1,139 @@
+//! [`Backlog`]: how much of its answers the edge holds for one HTTP/2 connection.
+//!
+//! The h2 library takes what a stream's window allows and keeps it until the socket takes it, for each stream up to a
+//! limit of its own. A visitor that opens all windows and reads nothing would make it keep that limit a hundred times.
+//! So every piece is counted from the moment that it is read from its origin until the library lets go of it, and
+//! nothing more is read for a connection that has enough waiting.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+/// Bytes that wait at once, before nothing more is read; what was being read just then comes on top.
+const ENOUGH: usize = 96 * 1024;
+
+/// Counts what waits. One for each connection of HTTP/2.
+#[derive(Debug, Default)]
+pub(crate) struct Backlog {
+    held: AtomicUsize,
+    waiting: Mutex<Vec<Waker>>,
+}
+
+/// A piece that is counted until it is dropped.
+struct Counted {
+    bytes: Bytes,
+    backlog: Arc<Backlog>,
+}
+
+impl Backlog {
+    /// Ready when more may be read.
+    pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+        if !self.is_full() {
+            return Poll::Ready(());
+        }
+        let mut waiting = self.waiting.lock();
+        // Looked at again under the lock, which whoever makes room takes before it wakes.
+        if !self.is_full() {
+            return Poll::Ready(());
+        }
+        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            waiting.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    fn is_full(&self) -> bool {
+        self.held.load(Ordering::Acquire) >= ENOUGH
+    }
+
+    /// The piece, counted for as long as anybody holds a part of it.
+    pub(super) fn count(self: &Arc<Self>, bytes: Bytes) -> Bytes {
+        self.held.fetch_add(bytes.len(), Ordering::AcqRel);
+        Bytes::from_owner(Counted { bytes, backlog: self.clone() })
+    }
+
+    fn sent(&self, count: usize) {
+        let before = self.held.fetch_sub(count, Ordering::AcqRel);
+        if before >= ENOUGH && before - count < ENOUGH {
+            let waiting = std::mem::take(&mut *self.waiting.lock());
+            waiting.into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.backlog.sent(self.bytes.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, pin::pin, sync::atomic::AtomicBool, task::Wake};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn what_waits_keeps_more_away_until_its_last_part_is_gone() {
+        let (backlog, woken) = (Arc::<Backlog>::default(), Arc::<Woken>::default());
+        let waker = Waker::from(woken.clone());
+        let cx = Context::from_waker(&waker);
+        let piece = backlog.count(Bytes::from(vec![7; ENOUGH]));
+        assert_eq!(piece.len(), ENOUGH);
+        assert!(backlog.poll_room(&cx).is_pending());
+        assert!(backlog.poll_room(&cx).is_pending());
+        assert_eq!(backlog.waiting.lock().len(), 1, "one task waits once");
+        let part = piece.slice(1..2);
+        drop(piece);
+        assert!(!woken.0.load(Ordering::Relaxed), "a part holds the whole");
+        drop(part);
+        assert!(woken.0.load(Ordering::Relaxed));
+        assert!(backlog.poll_room(&cx).is_ready());
+        assert_eq!(backlog.held.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn everybody_gets_through_in_the_end() {
+        let backlog = Arc::<Backlog>::default();
+        let tasks: Vec<_> = (0..100)
+            .map(|_| {
+                let backlog = backlog.clone();
+                tokio::spawn(async move {
+                    for _ in 0..100 {
+                        let mut room = pin!(poll_fn(|cx| backlog.poll_room(cx)));
+                        room.as_mut().await;
+                        let piece = backlog.count(Bytes::from(vec![1; 16 * 1024]));
+                        tokio::task::yield_now().await;
+                        drop(piece);
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(backlog.held.load(Ordering::Relaxed), 0);
+    }
+}

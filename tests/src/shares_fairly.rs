@@ -150,7 +150,8 @@ async fn a_flood_of_invented_names_leads_to_no_order_and_few_questions() {
     let asked = stack.gate.asked_in_all() - asked;
     // Ten seconds' worth at once, and five for each second since.
     assert!(asked as f64 <= 50.0 + 5.0 * (begun.elapsed().as_secs_f64() + 1.0), "{asked} questions");
-    assert!(asked >= 50, "{asked} questions");
+    // The first name's own question may have been of these ten seconds.
+    assert!(asked >= 49, "{asked} questions");
     assert_eq!(stack.proxy.count(Kind::NewOrder), orders);
 }
 

@@ -58,12 +58,22 @@ pub fn bind(address: SocketAddr, dual: bool) -> io::Result<std::net::TcpListener
 /// What the kernel says.
 pub fn tune(listener: &std::net::TcpListener) -> io::Result<()> {
     let socket = SockRef::from(listener);
+    notice_vanished(&socket)?;
+    socket.set_nonblocking(true)
+}
+
+/// Sends at once, and notices a peer that vanished without a word: silence is probed, and what is sent has to be
+/// acknowledged.
+///
+/// # Errors
+/// The kernel's.
+pub(crate) fn notice_vanished(socket: &SockRef<'_>) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     let keepalive = TcpKeepalive::new().with_time(VANISHED_AFTER / 2).with_interval(VANISHED_AFTER / 6);
     socket.set_tcp_keepalive(&keepalive.with_retries(3))?;
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(VANISHED_AFTER))?;
-    socket.set_nonblocking(true)
+    Ok(())
 }
 
 /// How many connections may be open at once.

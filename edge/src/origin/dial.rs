@@ -9,16 +9,12 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject as _},
 };
 use rustls_platform_verifier::BuilderVerifierExt as _;
-use socket2::{SockRef, TcpKeepalive};
+use socket2::SockRef;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
 use super::{Place, pool::Pool, socket::Socket, wire::Wire};
-
-/// A peer that vanished without a word is noticed within a minute.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-const KEEPALIVE_TRIES: u32 = 3;
+use crate::listen::notice_vanished;
 
 /// Why connections to origins cannot be made at all.
 #[derive(Debug, thiserror::Error)]
@@ -65,9 +61,7 @@ impl Dialler {
     async fn connect(&self, place: &Place, limit: Duration) -> Result<Socket> {
         let connected = timeout(limit, TcpStream::connect(place.address)).await;
         let tcp = connected.map_err(|_| late(ErrorType::ConnectTimedout))?.map_err(refused)?;
-        tcp.set_nodelay(true).map_err(refused)?;
-        let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL);
-        SockRef::from(&tcp).set_tcp_keepalive(&keepalive.with_retries(KEEPALIVE_TRIES)).map_err(refused)?;
+        notice_vanished(&SockRef::from(&tcp)).map_err(refused)?;
         let Some(name) = &place.tls else { return Ok(Socket::Plain(tcp)) };
         let secured = timeout(limit, self.tls.connect(name.clone(), tcp)).await;
         let tls = secured.map_err(|_| late(ErrorType::TLSHandshakeTimedout))?.map_err(not_trusted)?;

@@ -18,7 +18,7 @@ use super::{
     MAX_ATTEMPTS,
     backlog::Backlog,
     head,
-    onward::Onward,
+    onward::{self, Onward},
     requests::{Context as Known, Requests, silence},
     route,
     upstream::{Upstream, broken},
@@ -53,7 +53,7 @@ pub(super) async fn run(requests: &Requests, session: &mut ServerSession, ctx: &
     // Refused before anybody is dialled for it.
     let mut wire = Vec::with_capacity(1024);
     let has_body = !session.is_body_empty();
-    let sending = match onward(session.req_header(), ctx, &target) {
+    let sending = match changed(session.req_header(), ctx, &target) {
         Ok(onward) => onward.write(&mut wire, has_body, ctx.exchange == Kind::Tunnel),
         Err(fault) => return Ok(Ended::Refused(fault)),
     };
@@ -68,7 +68,7 @@ pub(super) async fn run(requests: &Requests, session: &mut ServerSession, ctx: &
 }
 
 /// The changes to a request's head.
-fn onward<'a>(request: &'a RequestHeader, ctx: &Known, target: &Target) -> Result<Onward<'a>, Fault> {
+fn changed<'a>(request: &'a RequestHeader, ctx: &Known, target: &Target) -> Result<Onward<'a>, Fault> {
     let mut onward = Onward::new(request)?;
     rewrite(&mut onward, request, ctx, target);
     Ok(onward)
@@ -148,9 +148,7 @@ async fn ask(
         }
         Upstream::H2 { stream, .. } => {
             let mut head = request.clone();
-            for name in [header::TRANSFER_ENCODING, header::CONNECTION, header::UPGRADE] {
-                head.drop_field(&name);
-            }
+            onward::leave_behind(&mut head, request);
             rewrite(&mut head, request, ctx, target);
             Upstream::send_h2_head(stream, h2_head(head)?, !has_body)
         }
@@ -228,7 +226,7 @@ impl Relay<'_> {
     }
 
     async fn before_head(&mut self, deadline: Instant) -> Result<Event> {
-        let Self { visitor, origin, upload_broke, ctx, .. } = self;
+        let Self { visitor, origin, upload_broke, .. } = self;
         let method = visitor.session().req_header().method.clone();
         if !visitor.is_done() {
             return tokio::select! {
@@ -242,7 +240,6 @@ impl Relay<'_> {
             head = timeout_at(deadline, origin.read_head(&method)) => head,
             gone = visitor.gone(None) => return Err(gone),
         };
-        let _ = ctx;
         match head {
             Ok(Ok(head)) => Ok(Event::Head(head)),
             Ok(Err(error)) => Err(upload_broke.take().unwrap_or(error)),

@@ -121,6 +121,18 @@ impl<'a> Onward<'a> {
     }
 }
 
+/// Takes what stays behind off a head that goes on over HTTP/2. Of a visitor of HTTP/2 `te` goes on: it can only say
+/// `trailers` there (RFC 9113 section 8.2.2), which gRPC asks for.
+pub(super) fn leave_behind(head: &mut impl Head, request: &RequestHeader) {
+    let over_h2 = request.version == Version::HTTP_2;
+    // Refused before, when they cannot be read.
+    let named = named_by_connection(&request.headers).unwrap_or_default();
+    let of_the_connection = OF_THE_CONNECTION.iter().filter(|name| !(over_h2 && **name == "te"));
+    for name in of_the_connection.map(|name| HeaderName::from_static(name)).chain(named) {
+        head.drop_field(&name);
+    }
+}
+
 fn write_field(out: &mut Vec<u8>, name: &[u8], value: &HeaderValue) {
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");
@@ -209,6 +221,18 @@ mod tests {
         let request = request(Version::HTTP_11, b"/", &fields);
         assert_eq!(wire(&request, false, |_| {}), "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
         assert!(wire(&request, true, |_| {}).ends_with("\r\nTransfer-Encoding: chunked\r\n\r\n"));
+    }
+
+    #[test]
+    fn the_same_stays_behind_over_http2_but_for_the_wish_for_trailers() {
+        let fields =
+            [("te", "trailers"), ("proxy-authorization", "Basic eA=="), ("connection", "x-mine"), ("x-mine", "1")];
+        for (version, left) in [(Version::HTTP_11, vec![]), (Version::HTTP_2, vec!["te"])] {
+            let request = request(version, b"/", &fields);
+            let mut head = request.clone();
+            leave_behind(&mut head, &request);
+            assert_eq!(head.headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), left);
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! On HTTP/1 every byte goes by the [`Framer`] first. One request at a time is passed on: bytes that come before the
 //! exchange is over wait here, so that a body can never be taken for a request, whatever happens to the exchange. A
 //! refused request gets its answer from here and the connection ends; none of it is passed on unless its head already
-//! was. On HTTP/2 frames are counted. On both, heads and writes have deadlines.
+//! was. On HTTP/2 frames are counted, and trailers get a field. On both, heads and writes have deadlines.
 //!
 //! A request that arrives whole costs a walk along its bytes: no copy, no timer, no system call.
 
@@ -272,16 +272,6 @@ impl Http1 {
         !self.held.is_empty() && self.framer.is_between() && self.baton.is_edges()
     }
 
-    /// Moves what waited into `buf`.
-    fn take_held(&mut self, buf: &mut ReadBuf<'_>) {
-        let taken = self.held.len().min(buf.remaining());
-        buf.put_slice(self.held.get(..taken).unwrap_or_default());
-        match taken == self.held.len() {
-            true => self.held = Vec::new(),
-            false => drop(self.held.drain(..taken)),
-        }
-    }
-
     /// For a small server: a flush ends what was written before it.
     fn flushed(&mut self) {
         if self.ends == (EndOfTurn::Flushed { wrote: true }) {
@@ -324,7 +314,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
                     return Poll::Ready(Ok(()));
                 }
             } else {
-                http1.take_held(buf);
+                hand_out(&mut http1.held, buf);
             }
             match http1.pass(buf, before) {
                 Passed::On => {
@@ -373,17 +363,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
     }
 
     fn read_http2(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
         let Protocol::Http2(frames) = &mut self.protocol else { return Poll::Pending };
-        if frames.advance(buf.filled().get(before..).unwrap_or_default()).is_err() {
-            self.cuts.count(Cut::FrameFlood);
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "too many frames")));
+        loop {
+            if !frames.altered().is_empty() || buf.remaining() == 0 {
+                hand_out(frames.altered(), buf);
+                return Poll::Ready(Ok(()));
+            }
+            let before = buf.filled().len();
+            ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+            let came = buf.filled().get(before..).unwrap_or_default();
+            if came.is_empty() {
+                frames.end();
+                hand_out(frames.altered(), buf);
+                return Poll::Ready(Ok(()));
+            }
+            let Ok(same) = frames.advance(came) else {
+                self.cuts.count(Cut::FrameFlood);
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "too many frames")));
+            };
+            if !frames.owes_head() {
+                self.pace.head_done();
+            }
+            buf.set_filled(before + same);
+            if same > 0 {
+                return Poll::Ready(Ok(()));
+            }
         }
-        if !frames.owes_head() {
-            self.pace.head_done();
-        }
-        Poll::Ready(Ok(()))
     }
 
     /// Reading finds nothing: the deadlines that stand are watched.
@@ -462,6 +467,16 @@ impl<S: AsyncBufRead + AsyncWrite + Unpin> Guard<S> {
     }
 }
 
+/// Moves what waited into `buf`.
+fn hand_out(waited: &mut Vec<u8>, buf: &mut ReadBuf<'_>) {
+    let taken = waited.len().min(buf.remaining());
+    buf.put_slice(waited.get(..taken).unwrap_or_default());
+    match taken == waited.len() {
+        true => *waited = Vec::new(),
+        false => drop(waited.drain(..taken)),
+    }
+}
+
 /// Keeps the start of a head.
 fn keep(seen: &mut Vec<u8>, came: &[u8]) {
     seen.extend_from_slice(came.get(..KEPT - seen.len().min(KEPT)).unwrap_or(came));
@@ -525,3 +540,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         self.watch(cx, shut)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,14 +4,21 @@
 //! any number of PRIORITY and WINDOW_UPDATE frames: work that costs the sender 9 bytes and a visitor never asks for in
 //! such numbers. [`Frames`] reads frame headers (RFC 9113 section 4.1) as they pass and ends a connection that sends
 //! more of them than its share; it looks at no payload and keeps none.
+//!
+//! What passes is left as it came, but for trailers: they get one more field (`trailers.rs`). So a frame's header is
+//! passed on when it is whole.
+
+mod head;
+mod trailers;
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use self::{head::Head, trailers::Requests};
+
 /// The client's connection preface, before the first frame (RFC 9113 section 3.4).
 const PREFACE: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
-const FRAME_HEADER: usize = 9;
 /// How long frames are counted together.
 const WINDOW: Duration = Duration::from_secs(10);
 /// What is written at once and is longer than a PING's or SETTINGS' acknowledgement carries an answer.
@@ -35,8 +42,19 @@ pub struct Flood;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
     Preface(usize),
-    Header { bytes: [u8; FRAME_HEADER], len: usize },
-    Payload { left: usize },
+    Head(Head),
+    /// What is `left` is passed on, the padding behind it is not.
+    Payload {
+        left: usize,
+        padding: usize,
+    },
+}
+
+/// What becomes of a piece.
+enum Passed {
+    AsItCame,
+    /// It is dropped, held back, or something else is passed on for it.
+    Otherwise,
 }
 
 /// The walk along the frames of a connection.
@@ -48,12 +66,16 @@ pub struct Frames {
     spent: usize,
     since: Option<Instant>,
     in_head: bool,
+    requests: Requests,
+    /// What is to be passed on and is not as it came: see [`Self::altered`].
+    altered: Vec<u8>,
 }
 
 impl Frames {
     /// At the start of a connection, with `allowed` frames in ten seconds.
     pub fn new(allowed: usize) -> Self {
-        Self { at: At::Preface(0), allowed, spent: 0, since: None, in_head: false }
+        let (requests, altered) = (Requests::default(), Vec::new());
+        Self { at: At::Preface(0), allowed, spent: 0, since: None, in_head: false, requests, altered }
     }
 
     /// Whether the visitor owes the rest of its preface or of a head.
@@ -61,51 +83,84 @@ impl Frames {
         self.in_head || matches!(self.at, At::Preface(_))
     }
 
-    /// These bytes came.
+    /// These bytes came. So many of them as this returns are to be passed on as they are; after them comes what is
+    /// [`Self::altered`], and nothing of the others.
     ///
     /// # Errors
     /// [`Flood`] when the connection is not worth more work.
-    pub fn advance(&mut self, mut bytes: &[u8]) -> Result<(), Flood> {
-        while !bytes.is_empty() {
-            let taken = match self.at {
-                At::Preface(seen) => {
-                    let taken = bytes.len().min(PREFACE - seen);
-                    self.at = if seen + taken == PREFACE { Self::next_frame() } else { At::Preface(seen + taken) };
-                    taken
-                }
-                At::Payload { left } => {
-                    let taken = bytes.len().min(left);
-                    self.at = if taken == left { Self::next_frame() } else { At::Payload { left: left - taken } };
-                    taken
-                }
-                At::Header { bytes: head, len } => self.header(head, len, bytes)?,
-            };
-            bytes = bytes.get(taken..).unwrap_or_default();
+    pub fn advance(&mut self, came: &[u8]) -> Result<usize, Flood> {
+        let (mut walked, mut same) = (0, 0);
+        while let Some(rest @ [_, ..]) = came.get(walked..) {
+            let (taken, passed) = self.step(rest)?;
+            match passed {
+                Passed::AsItCame if same == walked => same += taken,
+                Passed::AsItCame => self.altered.extend(rest.get(..taken).unwrap_or_default()),
+                Passed::Otherwise => {}
+            }
+            walked += taken;
         }
-        Ok(())
+        Ok(same)
     }
 
-    fn next_frame() -> At {
-        At::Header { bytes: [0; FRAME_HEADER], len: 0 }
+    /// What is to be passed on before anything else is read: nothing but for trailers and for headers that come in pieces.
+    /// Then it is all that came behind these in one read of the library above, and ten bytes for each of the trailers.
+    pub fn altered(&mut self) -> &mut Vec<u8> {
+        &mut self.altered
     }
 
-    fn header(&mut self, mut head: [u8; FRAME_HEADER], len: usize, bytes: &[u8]) -> Result<usize, Flood> {
-        let free = head.get_mut(len..).unwrap_or_default();
-        let taken = free.len().min(bytes.len());
-        free.iter_mut().zip(bytes).for_each(|(slot, byte)| *slot = *byte);
-        if len + taken < FRAME_HEADER {
-            self.at = At::Header { bytes: head, len: len + taken };
-            return Ok(taken);
+    /// Nothing more will come: what waits for the rest of its header is passed on without it.
+    pub fn end(&mut self) {
+        if let At::Head(head) = self.at {
+            self.altered.extend(head.bytes());
+            self.at = At::Head(Head::default());
         }
-        let [a, b, c, kind, flags, ..] = head;
-        let left = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
-        self.at = if left == 0 { Self::next_frame() } else { At::Payload { left } };
-        match kind {
-            HEADERS | CONTINUATION => self.in_head = flags & END_HEADERS == 0,
-            _ => {}
+    }
+
+    /// Walks to the end of what stands there, or of `bytes`; returns how many of them that was.
+    fn step(&mut self, bytes: &[u8]) -> Result<(usize, Passed), Flood> {
+        match self.at {
+            At::Preface(seen) => {
+                let taken = bytes.len().min(PREFACE - seen);
+                self.at = if seen + taken == PREFACE { At::Head(Head::default()) } else { At::Preface(seen + taken) };
+                Ok((taken, Passed::AsItCame))
+            }
+            At::Head(head) => self.head(head, bytes),
+            At::Payload { left: 0, padding } => {
+                let taken = bytes.len().min(padding);
+                self.at = At::payload(0, padding - taken);
+                Ok((taken, Passed::Otherwise))
+            }
+            At::Payload { left, padding } => {
+                let taken = bytes.len().min(left);
+                self.at = At::payload(left - taken, padding);
+                Ok((taken, Passed::AsItCame))
+            }
         }
-        self.spend(weight(kind, flags, left))?;
-        Ok(taken)
+    }
+
+    fn head(&mut self, mut head: Head, bytes: &[u8]) -> Result<(usize, Passed), Flood> {
+        let in_one_piece = head.is_empty();
+        let taken = head.take(bytes);
+        if !head.is_whole() {
+            self.at = At::Head(head);
+            return Ok((taken, Passed::Otherwise));
+        }
+        if matches!(head.kind(), HEADERS | CONTINUATION) {
+            self.in_head = !head.has(END_HEADERS);
+        }
+        self.spend(weight(head.kind(), head.flags(), head.length()))?;
+        if self.requests.pass(&head)
+            && let Some((block, padding)) = trailers::mark(&head, &mut self.altered)
+        {
+            self.at = At::payload(block, padding);
+            return Ok((taken, Passed::Otherwise));
+        }
+        self.at = At::payload(head.follows(), 0);
+        if in_one_piece {
+            return Ok((taken, Passed::AsItCame));
+        }
+        self.altered.extend(head.bytes());
+        Ok((taken, Passed::Otherwise))
     }
 
     fn spend(&mut self, weight: usize) -> Result<(), Flood> {
@@ -127,6 +182,15 @@ impl Frames {
     pub fn sent(&mut self, bytes: usize) {
         if bytes > LONGER_THAN_AN_ACK {
             self.spent = self.spent.saturating_sub(1 + bytes / BYTES_A_FRAME);
+        }
+    }
+}
+
+impl At {
+    fn payload(left: usize, padding: usize) -> Self {
+        match left + padding {
+            0 => Self::Head(Head::default()),
+            _ => Self::Payload { left, padding },
         }
     }
 }

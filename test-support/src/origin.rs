@@ -80,7 +80,7 @@ struct State {
 /// | `/sink` | reads the body to its end; JSON with `bytes` and `sha256` |
 /// | `/refuse-body` | 413 without a look at the body, so no `100 Continue` |
 /// | `/ws` | a WebSocket that echoes |
-/// | `/grpc` | echoes the body as it comes, then the trailer `grpc-status: 0` |
+/// | `/grpc` | echoes the body as it comes, then trailers: `grpc-status: 0`, and how many came as `x-trailers` |
 /// | `/status/NNN` | that status |
 /// | `/headers/N` | N response headers |
 /// | `/hold` | waits until [`release`](Origin::release) |

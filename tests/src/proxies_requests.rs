@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use test_support::{
     Echo, EdgeOptions, EdgeProcess, FakeGate, Loopback, Origin, Reply,
-    client::{Curl, http as client_http},
+    client::{Curl, TlsClient, http as client_http},
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -159,6 +159,24 @@ async fn grpc_keeps_its_trailers_and_streams_both_ways() {
     assert_eq!(collected.to_bytes(), Bytes::from_static(b"ping"));
 }
 
+/// Not even where the origin could take them. Asked without an edge between, it says that they came.
+#[tokio::test]
+async fn trailers_of_a_request_are_passed_on_to_no_origin() {
+    let stack = Proxying::start().await;
+    stack.gate.set("grpc.test", Reply::origin(&stack.origin.tls_url()));
+    let origin = stack.origin.tls_url().trim_start_matches("https://").parse().unwrap();
+    let peers = [(TlsClient::trusting_anyone(), origin, "1"), (stack.client(), stack.edge.https(), "0")];
+    for (client, address, count) in peers {
+        let mut http = client.alpn(&["h2"]).visit(address, "grpc.test").await.unwrap().http().await.unwrap();
+        let trailers = HeaderMap::from_iter([(header::ETAG, HeaderValue::from_static("x"))]);
+        let body = client_http::body("ping").with_trailers(std::future::ready(Some(Ok(trailers)))).boxed_unsync();
+        let mut request = http.request("POST", "grpc.test", "/grpc", body);
+        request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        let answer = http.stream(request).await.unwrap().into_body().collect().await.unwrap();
+        assert_eq!(answer.trailers().unwrap().get("x-trailers").unwrap(), count, "{address}");
+    }
+}
+
 #[tokio::test]
 async fn expect_100_continue_is_answered_by_the_origin() {
     let stack = Proxying::start().await;
@@ -225,7 +243,7 @@ async fn ipv6_is_served_on_both_sides() {
     edge.logs("\"address\":\"[::1]:").await;
     let address = listening(&edge.log(), "[::1]:");
     let root = std::fs::read_to_string(edge.storage().join("pki/namegate/root.crt")).unwrap();
-    let client = test_support::client::TlsClient::trusting(&root);
+    let client = TlsClient::trusting(&root);
     let mut http = client.visit(address, "six.test").await.unwrap().http().await.unwrap();
     let echo = Echo::parse(http.get("six.test", "/").await.unwrap().body());
     assert_eq!(echo.header("x-forwarded-for"), Some("::1"));

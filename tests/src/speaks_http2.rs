@@ -9,9 +9,11 @@ use crate::stack::Proxying;
 
 const PROTOCOL_ERROR: u32 = 1;
 const STREAM_CLOSED: u32 = 5;
+const FRAME_SIZE_ERROR: u32 = 6;
 const REFUSED_STREAM: u32 = 7;
 const COMPRESSION_ERROR: u32 = 9;
 const PRIORITY: u8 = 0x20;
+const WHOLE: u8 = END_HEADERS | END_STREAM;
 
 fn get(stream: u32) -> Frame {
     Frame::get(stream, "a.test", "/bytes/3")
@@ -52,6 +54,11 @@ fn with_authority(stream: u32, authority: &[u8]) -> Frame {
     coded(stream, &[&[0x82, 0x87, 0x84][..], authority].concat())
 }
 
+/// A request with trailers of one's own.
+fn trailers(flags: u8, payload: &[u8]) -> Vec<Frame> {
+    vec![post(1), data(1, 0, "x"), Frame::new(kind::HEADERS, flags, 1, payload)]
+}
+
 /// The block of a request in pieces: HEADERS without an end, then CONTINUATIONs.
 fn in_pieces(stream: u32, pieces: usize) -> Vec<Frame> {
     let block = block(&request("GET", "a.test", "/bytes/3"));
@@ -78,6 +85,10 @@ async fn what_the_protocol_allows_is_served() {
     let reserved = 1 << 31;
     // "a.test" in Huffman code (RFC 7541 appendix B): 31 bits and one of padding.
     const CODED: [u8; 4] = [0x1a, 0xe9, 0x2a, 0x13];
+    let checked = block(&[("x-checked", "yes")]);
+    // 14 bytes beside the value: what kind of field it is, two lengths of one and of three bytes, and the name.
+    let longest = block(&[("x-checked", &"y".repeat((1 << 14) - 14))]);
+    assert_eq!(longest.len(), 1 << 14);
     let plain = |first: u8| [&[first, 6][..], b"a.test"].concat();
     let cases: Vec<(&str, Vec<Frame>, u32)> = vec![
         ("4.1 flags that mean nothing", vec![Frame { flags: 0x45 | 0x90, ..get(1) }], 1),
@@ -106,7 +117,35 @@ async fn what_the_protocol_allows_is_served() {
         ("6.10 a block in five pieces", in_pieces(1, 5), 1),
         ("7 a code that nobody knows", vec![post(1), reset(1, 0xff), get(3)], 3),
         ("8.1 HEAD", vec![Frame::headers(1, END_STREAM, &request("HEAD", "a.test", "/bytes/3"))], 1),
-        ("8.1 trailers", vec![post(1), data(1, 0, "x"), Frame::headers(1, END_STREAM, &[("x-checked", "yes")])], 1),
+        ("8.1 trailers", trailers(WHOLE, &checked), 1),
+        ("8.1 trailers without a field", trailers(WHOLE, &[]), 1),
+        ("8.1 trailers without a body", vec![post(1), Frame::headers(1, END_STREAM, &[("x-checked", "yes")])], 1),
+        ("8.1 trailers with padding", trailers(WHOLE | PADDED, &[&[3][..], &checked, &[0; 3]].concat()), 1),
+        ("8.1 trailers with a priority", trailers(WHOLE | PRIORITY, &[&[0, 0, 0, 0, 16][..], &checked].concat()), 1),
+        (
+            "8.1 trailers in pieces",
+            [
+                trailers(END_STREAM, &checked[..4]),
+                vec![
+                    Frame::new(kind::CONTINUATION, 0, 1, &checked[4..9]),
+                    Frame::new(kind::CONTINUATION, END_HEADERS, 1, &checked[9..]),
+                ],
+            ]
+            .concat(),
+            1,
+        ),
+        ("8.1 trailers as large as a frame may be", trailers(WHOLE, &longest), 1),
+        (
+            "8.1 trailers that begin with a smaller table and a larger one",
+            trailers(WHOLE, &[&[0x20, 0x3f, 0xe1, 0x1f][..], &checked].concat()),
+            1,
+        ),
+        (
+            "8.1 trailers with a field that is indexed, then by its index",
+            [trailers(WHOLE, b"\x40\x01x\x01y"), vec![with_authority(3, &[&plain(0x01)[..], &[0xbe]].concat())]]
+                .concat(),
+            3,
+        ),
         ("RFC 7541 6.1 indexed fields", vec![with_authority(1, &plain(0x01))], 1),
         (
             "RFC 7541 6.2.1 a field that is indexed, then by its index",
@@ -150,6 +189,15 @@ async fn what_the_protocol_forbids_ends_the_connection_or_the_stream() {
         ("5.5 an unknown frame within a block", vec![open.clone(), Frame::new(0xfa, 0, 1, [])], go(PROTOCOL_ERROR)),
         ("6.5.2 a frame size that is too large", vec![settings(&[(5, 1 << 24)])], go(PROTOCOL_ERROR)),
         ("6.10 DATA within a block", vec![open.clone(), cont(0), data(1, 0, "x")], go(PROTOCOL_ERROR)),
+        ("4.2 trailers larger than allowed", trailers(WHOLE | PADDED, &[1; (1 << 14) + 1]), go(FRAME_SIZE_ERROR)),
+        (
+            "5.3.1 trailers that depend on themselves",
+            trailers(WHOLE | PRIORITY, &[0, 0, 0, 1, 16]),
+            either(PROTOCOL_ERROR),
+        ),
+        ("6.2 trailers with too much padding", trailers(WHOLE | PADDED, &[4, 0, 0, 0]), go(PROTOCOL_ERROR)),
+        ("6.2 trailers without room for a priority", trailers(WHOLE | PRIORITY, &[0; 4]), go(PROTOCOL_ERROR)),
+        ("8.1 trailers without an end", trailers(END_HEADERS, &block(&[("x", "y")])), either(PROTOCOL_ERROR)),
         (
             "6.10 CONTINUATION after the last one",
             vec![open, cont(0), cont(END_HEADERS), cont(END_HEADERS)],
@@ -201,6 +249,54 @@ async fn what_the_protocol_forbids_ends_the_connection_or_the_stream() {
         }
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+/// Section 8.1: "Trailers MUST NOT include pseudo-header fields". What reads and counts the fields goes on as if nothing
+/// had been wrong, so that the next request may refer to what the one before it named.
+#[tokio::test]
+async fn a_pseudo_field_in_trailers_ends_their_stream_and_no_other() {
+    let stack = Proxying::start().await;
+    let begin = |flags, payload: &[u8]| Frame::new(kind::HEADERS, flags, 1, payload);
+    let end = |payload: &[u8]| Frame::new(kind::CONTINUATION, END_HEADERS, 1, payload);
+    let whole = |payload: &[u8]| vec![begin(WHOLE, payload)];
+    let field = |name| block(&[(name, "x")]);
+    let path = field(":path");
+    let cases: Vec<(&str, Vec<Frame>)> = vec![
+        ("by the static table", whole(&[0x83])),
+        ("by a name of the static table", whole(b"\x04\x02/x")),
+        ("by the dynamic table", whole(&[0xbe])),
+        ("by a name of the dynamic table", whole(b"\x0f\x2f\x02/x")),
+        (":authority", whole(&field(":authority"))),
+        (":method", whole(&field(":method"))),
+        (":path", whole(&path)),
+        (":protocol", whole(&field(":protocol"))),
+        (":scheme", whole(&field(":scheme"))),
+        (":status", whole(&block(&[(":status", "200")]))),
+        ("before another field", whole(&block(&[(":path", "/x"), ("x", "y")]))),
+        ("after another field", whole(&block(&[("x", "y"), (":path", "/x")]))),
+        ("after a new size of the table", whole(&[&[0x3f, 0xe1, 0x1f][..], &path].concat())),
+        ("with padding", vec![begin(WHOLE | PADDED, &[&[3][..], &path, &[0; 3]].concat())]),
+        ("with a priority", vec![begin(WHOLE | PRIORITY, &[&[0, 0, 0, 0, 16][..], &path].concat())]),
+        (
+            "with padding and a priority",
+            vec![begin(WHOLE | PADDED | PRIORITY, &[&[1, 0, 0, 0, 0, 16][..], &path, &[0]].concat())],
+        ),
+        ("in the second frame", vec![begin(END_STREAM, &[]), end(&path)]),
+        ("cut by the end of a frame", vec![begin(END_STREAM, &path[..3]), end(&path[3..])]),
+        ("in a frame as long as may be", whole(&[&[0x83][..], &block(&[("x", &"y".repeat(16_377))])].concat())),
+        ("without an end of the stream", vec![begin(END_HEADERS, &path)]),
+    ];
+    // `POST /sink`, whose path is kept in the table; the request after it refers to that.
+    let asked = [&[0x83, 0x87, 0x01, 6][..], b"a.test", &[0x44, 5], b"/sink"].concat();
+    let next = [&[0x82, 0x87, 0x01, 6][..], b"a.test", &[0xbe]].concat();
+    for (what, trailers) in cases {
+        let mut frames = stack.frames("a.test", &[]).await;
+        send(&mut frames, &[begin(END_HEADERS, &asked), data(1, 0, "x")]).await;
+        send(&mut frames, &trailers).await;
+        assert_eq!(frames.outcome(1).await, Ended::Reset(PROTOCOL_ERROR), "{what}");
+        frames.send(&coded(3, &next)).await.unwrap();
+        assert_eq!(frames.outcome(3).await, Ended::Status(200), "{what}");
+    }
 }
 
 /// Section 3.4.

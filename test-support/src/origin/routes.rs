@@ -118,19 +118,26 @@ fn headers(count: usize) -> Response<Body> {
     response
 }
 
-/// Echoes frame by frame, so that both directions stream at once.
+/// Echoes frame by frame, so that both directions stream at once. Trailers are not echoed, but counted.
 fn grpc(request: Request<Incoming>) -> Response<Body> {
     let (mut sender, channel) = Channel::<Bytes, io::Error>::new(4);
     tokio::spawn(async move {
-        let mut incoming = request.into_body();
+        let (mut incoming, mut came) = (request.into_body(), 0_usize);
         while let Some(Ok(frame)) = incoming.frame().await {
-            let Ok(piece) = frame.into_data() else { continue };
+            let piece = match frame.into_data() {
+                Ok(piece) => piece,
+                Err(frame) => {
+                    came += frame.trailers_ref().map_or(0, HeaderMap::len);
+                    continue;
+                }
+            };
             if sender.send_data(piece).await.is_err() {
                 return;
             }
         }
         let mut trailers = HeaderMap::new();
         trailers.insert("grpc-status", HeaderValue::from_static("0"));
+        trailers.insert("x-trailers", HeaderValue::from(came));
         let _ = sender.send_trailers(trailers).await;
     });
     let mut response = Response::new(channel.boxed_unsync());

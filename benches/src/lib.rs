@@ -4,7 +4,8 @@
 //! the round gives one ratio to the best peer, and the median of the rounds is the result. The server under test has one
 //! core to itself; the client and the origin share the other.
 //!
-//! Nothing here knows how the edge works: it is a command line, a configuration and a listening port like its peers.
+//! Nothing here knows how the edge works: it is a command line, a configuration and a listening port like its peers. The
+//! one exception is the program `layers`, which runs a part of it by itself.
 
 pub mod bed;
 pub mod chart;

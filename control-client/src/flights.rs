@@ -95,6 +95,8 @@ impl<T> Flights<T> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn name(text: &str) -> Hostname {
@@ -125,5 +127,25 @@ mod tests {
         assert_eq!((first.outcome().await, second.outcome().await), (Some(7), Some(7)));
         assert_eq!(flights.count(), 0);
         assert!(matches!(flights.board(&name("a.test"), || Some(7)), Boarding::Landed(7)));
+    }
+
+    /// Names that a key made of several texts, or of a part of one, would take for each other.
+    fn names() -> impl Strategy<Value = String> {
+        "[aA]?[bB]?(\\.|-)?[ab]{1,2}\\.(test|TEST|tes\\.t|xn--bcher-kva)\\.?"
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100_000))]
+
+        /// One question's answer is for one name: whoever asks about another name flies for himself.
+        #[test]
+        fn two_names_never_share_a_flight(one in names(), other in names()) {
+            let (Ok(one), Ok(other)) = (one.parse::<Hostname>(), other.parse::<Hostname>()) else { return Ok(()) };
+            let flights = Flights::<u8>::new(8);
+            let Boarding::Lead(slot, _ticket) = flights.board(&one, || None) else { panic!("must lead") };
+            prop_assert_eq!(slot.name(), &one);
+            let joined = matches!(flights.board(&other, || None), Boarding::Join(_));
+            prop_assert_eq!(joined, one.as_str() == other.as_str(), "{} {}", one, other);
+        }
     }
 }

@@ -134,10 +134,14 @@ impl Visitor {
 async fn send_alert(tcp: &mut Gather<TcpStream>, alert: Alert) {
     // ContentType alert, TLS 1.2 as the record's legacy version, 2 bytes: fatal, description (RFC 8446 section 5.1).
     let record = [21, 3, 3, 0, 2, 2, alert as u8];
-    let farewell = async {
-        tcp.write_all(&record).await?;
-        tcp.shutdown().await
-    };
+    // Gathered like everything of a handshake.
+    if tcp.write_all(&record).await.is_ok() {
+        end(tcp).await;
+    }
+}
+
+/// Ends a connection whose handshake has failed: the alert that was gathered is sent.
+pub(crate) async fn end(tcp: &mut Gather<TcpStream>) {
     // A peer that does not take its alert is gone or hostile; either way the connection ends here.
-    let _ = timeout(ALERT_TIMEOUT, farewell).await;
+    let _ = timeout(ALERT_TIMEOUT, tcp.shutdown()).await;
 }

@@ -8,7 +8,7 @@ use tokio::{io::AsyncWriteExt, time::timeout};
 use crate::{
     hello::{Alert, Visitor},
     policy::Policy,
-    secure::SecureError,
+    secure::{self, SecureError},
     tls,
 };
 
@@ -21,11 +21,7 @@ pub async fn answer(probe: Visitor, challenges: &Challenges, policy: &Policy) ->
         probe.refuse(Alert::UnrecognizedName).await;
         return Err(SecureError::NoChallenge);
     };
-    let handshake = probe.start.into_stream(tls::for_probe(&policy.tls, key));
-    let mut stream = timeout(policy.limits.handshake_timeout, handshake)
-        .await
-        .map_err(|_| SecureError::HandshakeTimedOut)?
-        .map_err(SecureError::Handshake)?;
+    let mut stream = secure::shake_hands(probe.start, tls::for_probe(&policy.tls, key), &policy.limits).await?;
     // The CA has what it came for; whether it waits for the close is its own business.
     let _ = timeout(policy.limits.hello_timeout, stream.shutdown()).await;
     Ok(())

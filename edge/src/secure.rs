@@ -7,20 +7,20 @@ use std::sync::Arc;
 
 use certs::{Leaf, LoadError, ObtainError};
 use control_client::Freshness;
-use rustls::{HandshakeKind, ProtocolVersion};
+use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
 use tokio::{
     io::AsyncWriteExt as _,
     net::TcpStream,
     time::{Instant, timeout},
 };
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::{StartHandshake, server::TlsStream};
 
 use crate::{
     admit::Admitted,
     fair::Seat,
     gather::Gather,
-    hello::{Alert, Visitor},
-    policy::Policy,
+    hello::{self, Alert, Visitor},
+    policy::{LineLimits, Policy},
     serve::Deps,
     standing::Admission,
     tls,
@@ -98,16 +98,33 @@ pub async fn secure(admitted: Admitted, policy: Arc<Policy>, deps: &Deps) -> Res
         },
     };
     let (from, seat, at) = (visitor.from, visitor.seat, Instant::now());
-    let handshake = visitor.start.into_stream(tls::for_visitor(&policy.tls, &leaf, &admission.site));
-    let mut stream = timeout(policy.limits.handshake_timeout, handshake)
-        .await
-        .map_err(|_| SecureError::HandshakeTimedOut)?
-        .map_err(SecureError::Handshake)?;
+    let config = tls::for_visitor(&policy.tls, &leaf, &admission.site);
+    let mut stream = shake_hands(visitor.start, config, &policy.limits).await?;
     finish(&mut stream).await.map_err(SecureError::Handshake)?;
     let resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
     seat.secured(resumed, &policy.limits.fair);
     deps.metrics.handshake_done(resumed, at.elapsed());
     Ok(Secured { tls: stream, from, seat, admission, leaf, policy })
+}
+
+/// The handshake, within its limit. A peer with which it fails is told why: the library's alert has been gathered, and
+/// nobody else would send it.
+///
+/// # Errors
+/// [`SecureError::Handshake`] and [`SecureError::HandshakeTimedOut`].
+pub(crate) async fn shake_hands(
+    start: StartHandshake<Gather<TcpStream>>,
+    config: Arc<ServerConfig>,
+    limits: &LineLimits,
+) -> Result<TlsStream<Gather<TcpStream>>, SecureError> {
+    let handshake = start.into_stream(config).into_fallible();
+    match timeout(limits.handshake_timeout, handshake).await.map_err(|_| SecureError::HandshakeTimedOut)? {
+        Ok(stream) => Ok(stream),
+        Err((error, mut socket)) => {
+            hello::end(&mut socket).await;
+            Err(SecureError::Handshake(error))
+        }
+    }
 }
 
 /// Ends the gathering of the handshake. In TLS 1.3 only tickets are left to send, which go with the first response; in

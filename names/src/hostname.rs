@@ -303,6 +303,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100_000))]
+
         #[test]
         fn canonical_form_is_a_fixed_point(text in "\\PC{0,40}\\.\\PC{1,10}") {
             if let Ok(name) = Hostname::parse(&text) {

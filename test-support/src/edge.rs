@@ -238,6 +238,22 @@ impl EdgeProcess {
         Duration::from_millis(ticks * 10)
     }
 
+    /// What it has in memory, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        self.status_kib("VmRSS:")
+    }
+
+    /// The most that it ever had in memory, in KiB, as the kernel has counted it.
+    pub fn peak_kib(&self) -> u64 {
+        self.status_kib("VmHWM:")
+    }
+
+    fn status_kib(&self, field: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
+        line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or_else(|| panic!("no {field}"))
+    }
+
     /// How it ended, if it has.
     pub fn exited(&self) -> Option<ExitStatus> {
         self.daemon.as_ref().and_then(Daemon::exited)

@@ -201,6 +201,22 @@ async fn a_service_manager_is_told_of_every_phase() {
     assert!(told(&socket).await.contains("STOPPING=1"));
 }
 
+/// `WatchdogSec=` of the unit: systemd hears of a runtime that turns, again and again, and would end one that does not.
+#[tokio::test]
+async fn a_service_manager_hears_that_the_runtime_turns() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify.sock");
+    let socket = tokio::net::UnixDatagram::bind(&path).unwrap();
+    let mut stack = Proxying::start_with("[limits]\nwatchdog = \"5s\"").await;
+    let path = path.display().to_string();
+    stack.edge.configure(|options| *options = options.clone().env("NOTIFY_SOCKET", &path));
+    stack.edge.restart().await;
+    assert!(told(&socket).await.contains("READY=1"));
+    for _ in 0..3 {
+        assert!(told(&socket).await.contains("WATCHDOG=1"));
+    }
+}
+
 async fn told(socket: &tokio::net::UnixDatagram) -> String {
     let mut bytes = [0; 256];
     let read = tokio::time::timeout(std::time::Duration::from_secs(30), socket.recv(&mut bytes)).await;

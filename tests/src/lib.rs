@@ -53,6 +53,8 @@ mod refuses_hostile_http2;
 #[cfg(test)]
 mod renews_under_traffic;
 #[cfg(test)]
+mod rests_when_visitors_go;
+#[cfg(test)]
 mod resumes_only_its_own;
 #[cfg(test)]
 mod serves_real_clients;
@@ -62,6 +64,10 @@ mod shares_fairly;
 mod spares_stuck_origins;
 #[cfg(test)]
 mod speaks_http2;
+#[cfg(test)]
+mod stands_in_floods;
+#[cfg(test)]
+mod stays_within_memory;
 #[cfg(test)]
 mod survives_crashes;
 #[cfg(test)]

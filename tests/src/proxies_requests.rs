@@ -41,7 +41,7 @@ async fn every_pair_of_protocols_carries_a_request_with_its_body() {
 #[tokio::test]
 async fn large_responses_stream_without_being_kept_whole() {
     let stack = Proxying::start().await;
-    let before = peak_kib(stack.edge.id());
+    let before = stack.edge.peak_kib();
     for alpn in ["http/1.1", "h2"] {
         let mut http =
             stack.client().alpn(&[alpn]).visit(stack.edge.https(), "big.test").await.unwrap().http().await.unwrap();
@@ -53,7 +53,7 @@ async fn large_responses_stream_without_being_kept_whole() {
         }
         assert_eq!(total, 100_000_000, "{alpn}");
     }
-    let grown = peak_kib(stack.edge.id()).saturating_sub(before);
+    let grown = stack.edge.peak_kib().saturating_sub(before);
     assert!(grown < 32 * 1024, "the edge grew by {grown} KiB over responses of 100 MB");
 }
 
@@ -62,7 +62,7 @@ async fn large_uploads_stream_without_being_kept_whole() {
     const SIZE: usize = 100_000_000;
     let stack = Proxying::start().await;
     let upload = Bytes::from(vec![b'u'; SIZE]);
-    let before = peak_kib(stack.edge.id());
+    let before = stack.edge.peak_kib();
     for (index, (alpn, tls)) in PATHS.into_iter().enumerate() {
         let name = format!("up{index}.test");
         stack.gate.set(&name, Reply::origin(&origin_url(&stack, tls)));
@@ -71,15 +71,8 @@ async fn large_uploads_stream_without_being_kept_whole() {
         let taken: serde_json::Value = serde_json::from_slice(http.send(request).await.unwrap().body()).unwrap();
         assert_eq!(taken["bytes"], SIZE, "{alpn:?} {tls}");
     }
-    let grown = peak_kib(stack.edge.id()).saturating_sub(before);
+    let grown = stack.edge.peak_kib().saturating_sub(before);
     assert!(grown < 32 * 1024, "the edge grew by {grown} KiB over uploads of 100 MB");
-}
-
-/// The most memory that the process has ever held.
-fn peak_kib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use test_support::{Reply, wait};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::stack::Proxying;
 
@@ -486,6 +487,52 @@ async fn bytes_behind_an_upgrade_reach_only_an_origin_that_upgraded() {
     raw.send([upgrade("/bytes/3").as_bytes(), &hi].concat()).await.unwrap();
     assert_eq!(raw.response().await.unwrap().status, 200);
     assert_eq!(raw.response().await.unwrap().status, 400);
+}
+
+/// A server that answers its first request with these bytes; what came after that request.
+async fn upgrades_as(stack: &Proxying, answer: &'static str) -> (String, tokio::task::JoinHandle<Vec<u8>>) {
+    let listener = tokio::net::TcpListener::bind(stack.host.at(0)).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let behind = tokio::spawn(async move {
+        let (mut tcp, _) = listener.accept().await.unwrap();
+        let mut came = Vec::new();
+        while !came.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
+            assert_ne!(tcp.read_buf(&mut came).await.unwrap(), 0);
+        }
+        tcp.write_all(answer.as_bytes()).await.unwrap();
+        let head = came.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap() + 4;
+        // A reset ends it as well.
+        let _ = tcp.read_to_end(&mut came).await;
+        came.split_off(head)
+    });
+    (url, behind)
+}
+
+#[tokio::test]
+async fn bytes_behind_an_upgrade_reach_no_origin_that_does_not_prove_that_it_understood() {
+    let stack = Proxying::start().await;
+    let hash = |value: &str| format!("Sec-WebSocket-Accept: {value}\r\n");
+    let switching = |fields: &str| format!("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n{fields}\r\n");
+    let answers = [
+        ("none", switching("Upgrade: websocket\r\n")),
+        ("another key's", switching(&format!("Upgrade: websocket\r\n{}", hash("HSmrc0sMlYUkAGmm5OPpG2HaGWk=")))),
+        ("the key itself", switching(&format!("Upgrade: websocket\r\n{}", hash("dGhlIHNhbXBsZSBub25jZQ==")))),
+    ];
+    for (n, (what, answer)) in answers.into_iter().enumerate() {
+        let (url, behind) = upgrades_as(&stack, answer.leak()).await;
+        let name = format!("upgrade{n}.test");
+        stack.gate.set(&name, Reply::origin(&url));
+        let mut raw = stack.raw(&name).await;
+        raw.send(format!(
+            "GET /ws HTTP/1.1\r\nHost: {name}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n\
+             GET /smuggled HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n"
+        ))
+        .await
+        .unwrap();
+        assert_eq!(raw.response().await.unwrap().status, 502, "{what}");
+        assert_eq!(String::from_utf8_lossy(&behind.await.unwrap()), "", "{what}: the origin got bytes behind it");
+    }
 }
 
 #[tokio::test]

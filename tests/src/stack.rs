@@ -105,9 +105,7 @@ impl Proxying {
 
     /// What the edge's process has in memory.
     pub(crate) fn resident_kib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.edge.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+        self.edge.resident_kib()
     }
 
     /// The last line of the access log that has this status, once it is there.

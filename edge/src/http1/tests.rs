@@ -210,6 +210,71 @@ fn split(stream: &[u8], cuts: Vec<prop::sample::Index>) -> Vec<&[u8]> {
     at.windows(2).map(|pair| &stream[pair[0]..pair[1]]).collect()
 }
 
+/// Texts that are nearly a length: digits with what other readers take for a part of a number.
+fn lengths() -> impl Strategy<Value = String> {
+    prop_oneof![
+        3 => "[0-9]{1,22}",
+        2 => "[-+ ,.;0-9a-fxeX_\\t\"]{0,8}",
+        1 => "[0-9]{0,3}[\\PC]{1,3}[0-9]{0,3}",
+    ]
+}
+
+/// Texts that are nearly `chunked`.
+fn codings() -> impl Strategy<Value = String> {
+    prop_oneof![
+        2 => "[cC][hH][uU][nN][kK][eE][dD]",
+        2 => "(chunked|identity|gzip|x)?[,; \\t\"\\x0b\\x0c]{0,2}(chunked|chunke|chunkedd|identity)[,; \\t\"=1]{0,2}",
+        1 => "[\\PC]{0,3}chunked[\\PC]{0,3}",
+    ]
+}
+
+/// What spaces and tabs around a value leave of it (RFC 9110 section 5.5).
+fn bare(value: &str) -> &str {
+    value.trim_matches([' ', '\t'])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(50_000))]
+
+    /// RFC 9110 section 8.6: digits, and nothing else. What a length says is where the body ends.
+    #[test]
+    fn a_length_is_digits_alone(value in lengths()) {
+        let head = format!("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: {value}\r\n\r\n");
+        let digits = !bare(&value).is_empty() && bare(&value).bytes().all(|byte| byte.is_ascii_digit());
+        let length = bare(&value).parse::<u64>().ok().filter(|length| digits && *length < 1_000_000_000_000_000_000);
+        let verdict = read(&[head.as_bytes(), &[b'x'; 64]]);
+        match length {
+            None => prop_assert!(verdict.refused.is_some() && verdict.ends.is_empty(), "{verdict:?}"),
+            Some(0) => prop_assert_eq!(verdict.ends, [head.len()]),
+            Some(length) if length <= 64 => prop_assert_eq!(verdict.ends.first(), Some(&(head.len() + length as usize))),
+            Some(_) => prop_assert_eq!(verdict, Verdict { ends: vec![], refused: None }),
+        }
+    }
+
+    /// RFC 9112 section 6.1 knows many codings; one of them is served.
+    #[test]
+    fn a_coding_is_chunked_alone(value in codings()) {
+        let head = format!("POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: {value}\r\n\r\n0\r\n\r\n");
+        let verdict = read(&[head.as_bytes()]);
+        match bare(&value).eq_ignore_ascii_case("chunked") {
+            true => prop_assert_eq!(verdict, Verdict { ends: vec![head.len()], refused: None }),
+            false => prop_assert!(verdict.refused.is_some() && verdict.ends.is_empty(), "{verdict:?}"),
+        }
+    }
+
+    /// Two fields that frame are one too many, whatever they say and in whichever order and letter case they come.
+    #[test]
+    fn a_request_is_framed_once(
+        first in "(?i:content-length): [0-3]|(?i:transfer-encoding): chunked",
+        second in "(?i:content-length): [0-3]|(?i:transfer-encoding): chunked",
+        between in "(x: y\r\n){0,3}",
+    ) {
+        let head = format!("POST / HTTP/1.1\r\nHost: a.test\r\n{first}\r\n{between}{second}\r\n\r\n0\r\n\r\n");
+        let verdict = read(&[head.as_bytes()]);
+        prop_assert!(verdict.refused.is_some() && verdict.ends.is_empty(), "{verdict:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4096))]
 

@@ -46,6 +46,10 @@ pub use self::{
     seat::{Busy, Seat},
 };
 
+/// Requests in flight on one connection that make it one of those that are cut while memory is full: more than a page's
+/// worth of a browser that waits for its first answers, a fraction of what a visitor needs who wants memory held.
+const CROWDED: u32 = 24;
+
 /// The bounds of fair use. "Per address" is per IPv4 address or IPv6 /64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FairLimits {
@@ -212,6 +216,13 @@ impl Fair {
         let shed = self.crowd.shed(most, self.beat.load(Ordering::Relaxed));
         self.metrics.shed(why, shed);
         shed
+    }
+
+    /// Ends the connections with the most requests in flight, at most `most`, and returns how many that are.
+    fn cut(&self, most: usize, why: Shortage) -> usize {
+        let cut = self.crowd.cut(most, CROWDED);
+        self.metrics.shed(why, cut);
+        cut
     }
 
     /// How short memory is.

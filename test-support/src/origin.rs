@@ -83,7 +83,7 @@ struct State {
 /// | `/grpc` | echoes the body as it comes, then trailers: `grpc-status: 0`, and how many came as `x-trailers` |
 /// | `/status/NNN` | that status |
 /// | `/headers/N` | N response headers |
-/// | `/hold` | waits until [`release`](Origin::release) |
+/// | `/hold`, `/hold/N` | waits until [`release`](Origin::release), then N bytes or none |
 /// | `/hang` | no answer |
 /// | `/cut` | the connection (HTTP/2: the stream) ends without an answer |
 /// | `/cut-body` | ends after 10 of 100 promised bytes |

@@ -39,21 +39,34 @@ impl Crowd {
         }
     }
 
-    /// Asks at most `most` of the idle to leave, the longest idle first. A walk over all seats: about a millisecond for
-    /// 50,000, and only while something is short.
+    /// Asks at most `most` of the idle to leave, the longest idle first.
     pub(super) fn shed(&self, most: usize, beat: u32) -> usize {
-        let mut idle: Vec<(u32, Arc<Seat>)> = Vec::new();
+        let idle = self.greatest(most, |seat| seat.idle_for(beat));
+        idle.iter().for_each(|seat| seat.ask_to_leave());
+        idle.len()
+    }
+
+    /// Ends at most `most` connections, those with the most requests in flight first and none with fewer than `least`.
+    pub(super) fn cut(&self, most: usize, least: u32) -> usize {
+        let crowded = self.greatest(most, |seat| seat.crowded(least));
+        crowded.iter().for_each(|seat| seat.cut());
+        crowded.len()
+    }
+
+    /// At most `most` seats with the greatest of what is asked for; those that have none are passed over. A walk over
+    /// all seats: about a millisecond for 50,000, and only while something is short.
+    fn greatest<K: Ord>(&self, most: usize, key: impl Fn(&Seat) -> Option<K>) -> Vec<Arc<Seat>> {
+        let mut found: Vec<(K, Arc<Seat>)> = Vec::new();
         for shard in &self.shards {
             let seats: Vec<_> = shard.lock().values().filter_map(Weak::upgrade).collect();
             // Outside the lock: the last reference to a seat takes it again.
-            idle.extend(seats.into_iter().filter_map(|seat| Some((seat.idle_for(beat)?, seat))));
+            found.extend(seats.into_iter().filter_map(|seat| Some((key(&seat)?, seat))));
         }
-        if idle.len() > most {
-            idle.select_nth_unstable_by_key(most, |(beats, _)| std::cmp::Reverse(*beats));
-            idle.truncate(most);
+        if found.len() > most {
+            found.select_nth_unstable_by(most, |(one, _), (other, _)| other.cmp(one));
+            found.truncate(most);
         }
-        idle.iter().for_each(|(_, seat)| seat.ask_to_leave());
-        idle.len()
+        found.into_iter().map(|(_, seat)| seat).collect()
     }
 
     fn shard(&self, number: u64) -> &Mutex<HashMap<u64, Weak<Seat>>> {

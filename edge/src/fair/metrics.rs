@@ -13,10 +13,12 @@ pub enum Shortage {
     Descriptors,
     /// Memory is nearly used up.
     Memory,
+    /// Memory is used up, and those with many requests at once hold most of it.
+    MemoryFull,
 }
 
 impl Shortage {
-    const ALL: [Self; 3] = [Self::Connections, Self::Descriptors, Self::Memory];
+    const ALL: [Self; 4] = [Self::Connections, Self::Descriptors, Self::Memory, Self::MemoryFull];
 
     /// A stable word for metrics and logs.
     pub fn code(self) -> &'static str {
@@ -24,6 +26,7 @@ impl Shortage {
             Self::Connections => "connections",
             Self::Descriptors => "descriptors",
             Self::Memory => "memory",
+            Self::MemoryFull => "memory_full",
         }
     }
 }
@@ -48,7 +51,8 @@ impl FairMetrics {
             "Connections reset for fairness, before anything was signed",
         );
         let refused = IntCounterVec::new(refused, &["reason"])?;
-        let shed = Opts::new("namegate_edge_connections_shed_total", "Idle connections closed, by what was short");
+        let shed =
+            Opts::new("namegate_edge_connections_shed_total", "Connections closed to make room, by what was short");
         let shed = IntCounterVec::new(shed, &["reason"])?;
         registry.register(Box::new(handshakes.clone()))?;
         registry.register(Box::new(pressure.clone()))?;

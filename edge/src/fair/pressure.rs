@@ -4,7 +4,10 @@
 //! |---|---|
 //! | below `memory_high` percent of `memory` | nothing |
 //! | above it ([`Level::High`]) | responses end their HTTP/1 connection; a connection of HTTP/2 has one request in flight, further ones get 503; the longest idle are closed |
-//! | above half of what was left ([`Level::Full`]) | every request gets 503, new connections are reset, `/readyz` says no |
+//! | above half of what was left ([`Level::Full`]) | every request gets 503, new connections are reset, `/readyz` says no; connections with many requests in flight are cut, the most first |
+//!
+//! Refusing what is new frees nothing. Whoever asked for a hundred answers while there was room, and takes none, holds
+//! what others need for as long as `write_timeout` allows; so those are cut.
 //!
 //! A level is left five percent below where it was entered, so that it does not flicker.
 
@@ -17,16 +20,21 @@ use std::{
 };
 
 use serde::Serialize;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::{Fair, Shortage, memory::Kernel};
 
-/// Between two looks; also the time of a beat.
+/// Between two looks while there is enough; also the time of a beat.
 const PERIOD: Duration = Duration::from_millis(250);
+/// Looks within that time while memory is short: it may grow by a hundred megabytes in a second.
+const LOOKS_WHEN_SHORT: u32 = 5;
 /// Percent below its bound at which a level is left.
 const SLACK: u64 = 5;
-/// Idle connections closed at each look while memory is high: a thousand in a second.
+/// Idle connections closed at each beat while memory is high: a thousand in a second.
 const AT_ONCE: usize = 256;
+
+/// Connections cut at each look while memory is full: what a hundred of them hold is free within a second.
+const CUT_AT_ONCE: usize = 8;
 
 /// How much memory may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,28 +104,47 @@ pub(crate) async fn watch(fair: Arc<Fair>, limits: impl Fn() -> MemoryLimits) {
     }
     let mut interval = interval(PERIOD);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let look = || {
+        let MemoryLimits { bytes, high } = limits();
+        let limit = if bytes == 0 { found.unwrap_or(u64::MAX) } else { bytes };
+        look(&fair, kernel.resident().unwrap_or(0), limit, high)
+    };
     loop {
         interval.tick().await;
         fair.beat();
-        let MemoryLimits { bytes, high } = limits();
-        let limit = if bytes == 0 { found.unwrap_or(u64::MAX) } else { bytes };
-        look(&fair, kernel.resident().unwrap_or(0), limit, high);
+        let mut level = look();
+        if level > Level::Calm {
+            fair.shed(AT_ONCE, Shortage::Memory);
+        }
+        for _ in 1..LOOKS_WHEN_SHORT {
+            if level == Level::Calm {
+                break;
+            }
+            sleep(PERIOD / LOOKS_WHEN_SHORT).await;
+            level = look();
+        }
     }
 }
 
-fn look(fair: &Fair, used: u64, limit: u64, high: usize) {
+/// Enters the level that so much memory means.
+fn look(fair: &Fair, used: u64, limit: u64, high: usize) -> Level {
     let level = fair.pressure.level().next(used, limit, high);
     if fair.pressure.enter(level) {
         fair.metrics.pressure.set(level as i64);
         match level {
             Level::Calm => tracing::info!(used, limit, "memory is calm again"),
             Level::High => tracing::warn!(used, limit, "memory is high: idle connections are closed"),
-            Level::Full => tracing::error!(used, limit, "memory is full: nothing new is taken"),
+            Level::Full => tracing::error!(
+                used,
+                limit,
+                "memory is full: nothing new is taken, and connections with many requests are cut"
+            ),
         }
     }
-    if level > Level::Calm {
-        fair.shed(AT_ONCE, Shortage::Memory);
+    if level == Level::Full {
+        fair.cut(CUT_AT_ONCE, Shortage::MemoryFull);
     }
+    level
 }
 
 #[cfg(test)]

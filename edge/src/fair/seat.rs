@@ -6,7 +6,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
     },
     task::{Context, Poll, Waker},
 };
@@ -17,6 +17,11 @@ use super::{Address, Fair, FairLimits, Level, Refused};
 
 /// Beats after its last request before a visitor counts as idle: what was written last has left by then.
 const IDLE_BEATS: u32 = 2;
+
+/// What is asked of whoever has a seat; a later word never takes an earlier one back.
+const STAY: u8 = 0;
+const LEAVE_WHEN_IDLE: u8 = 1;
+const LEAVE_NOW: u8 = 2;
 
 /// A connection's seat. Dropped: everything that was counted for it is given back.
 pub struct Seat {
@@ -29,8 +34,8 @@ pub struct Seat {
     busy: AtomicU32,
     /// The beat at which it came, or at which its last request ended.
     last: AtomicU32,
-    /// Whether it is to end as soon as it is idle.
-    leave: AtomicBool,
+    /// Whether and when it is to end.
+    leave: AtomicU8,
     task: Mutex<Option<Waker>>,
 }
 
@@ -44,7 +49,7 @@ impl Seat {
             securing: AtomicBool::new(true),
             busy: AtomicU32::new(0),
             last,
-            leave: AtomicBool::new(false),
+            leave: AtomicU8::new(STAY),
             task: Mutex::new(None),
         }
     }
@@ -96,7 +101,7 @@ impl Seat {
         self.busy.fetch_sub(1, Ordering::Release);
     }
 
-    /// Runs what is on the connection to its end; `None` when the visitor was asked to leave, and idle.
+    /// Runs what is on the connection to its end; `None` when the visitor was asked to leave, and idle, or cut.
     ///
     /// A connection is woken for every packet; its waker is kept once, and again only when the task has changed.
     pub async fn unless_shed<F: Future>(&self, serving: F) -> Option<F::Output> {
@@ -106,7 +111,7 @@ impl Seat {
             Poll::Ready(served) => Poll::Ready(Some(served)),
             Poll::Pending => {
                 self.keep_waker(&mut kept, cx);
-                match self.leave.load(Ordering::Acquire) && !self.is_busy() {
+                match self.has_to_leave() {
                     true => Poll::Ready(None),
                     false => Poll::Pending,
                 }
@@ -122,6 +127,14 @@ impl Seat {
         }
     }
 
+    fn has_to_leave(&self) -> bool {
+        match self.leave.load(Ordering::Acquire) {
+            STAY => false,
+            LEAVE_WHEN_IDLE => !self.is_busy(),
+            _ => true,
+        }
+    }
+
     fn is_busy(&self) -> bool {
         self.busy.load(Ordering::Acquire) > 0
     }
@@ -133,11 +146,26 @@ impl Seat {
     /// For how many beats it has been idle; `None` when it is not, or is about to leave.
     pub(super) fn idle_for(&self, beat: u32) -> Option<u32> {
         let beats = beat.wrapping_sub(self.last.load(Ordering::Relaxed));
-        (!self.is_busy() && !self.leave.load(Ordering::Relaxed) && beats >= IDLE_BEATS).then_some(beats)
+        (!self.is_busy() && self.leave.load(Ordering::Relaxed) == STAY && beats >= IDLE_BEATS).then_some(beats)
+    }
+
+    /// Its requests in flight, if there are so many and it is not about to be cut.
+    pub(super) fn crowded(&self, least: u32) -> Option<u32> {
+        let requests = self.requests();
+        (requests >= least && self.leave.load(Ordering::Relaxed) < LEAVE_NOW).then_some(requests)
     }
 
     pub(super) fn ask_to_leave(&self) {
-        self.leave.store(true, Ordering::Release);
+        self.tell(LEAVE_WHEN_IDLE);
+    }
+
+    /// Ends the connection whatever is on it.
+    pub(super) fn cut(&self) {
+        self.tell(LEAVE_NOW);
+    }
+
+    fn tell(&self, word: u8) {
+        self.leave.fetch_max(word, Ordering::AcqRel);
         if let Some(task) = &*self.task.lock() {
             task.wake_by_ref();
         }

@@ -111,6 +111,22 @@ fn the_longest_idle_is_asked_to_leave_and_nobody_who_is_busy() {
     assert!(!stays(busy));
 }
 
+#[test]
+fn those_with_the_most_requests_are_cut_and_nobody_with_a_few() {
+    let fair = fair();
+    let limits = FairLimits { handshakes: 100, ..LIMITS };
+    let seats: Vec<_> = (0..4).map(|_| fair.seat(None, &limits).unwrap()).collect();
+    let [few, many, more, idle] = &seats[..] else { panic!() };
+    let begin = |seat: &Arc<Seat>, count| (0..count).map(|_| seat.begin_request()).collect::<Vec<_>>();
+    let requests = [begin(few, CROWDED - 1), begin(many, CROWDED), begin(more, CROWDED + 1)];
+    assert_eq!(fair.cut(1, Shortage::MemoryFull), 1);
+    assert_eq!([few, many, more, idle].map(|seat| stays(seat)), [true, true, false, true]);
+    assert_eq!(fair.cut(9, Shortage::MemoryFull), 1);
+    assert_eq!([few, many, idle].map(|seat| stays(seat)), [true, false, true]);
+    assert_eq!(fair.cut(9, Shortage::MemoryFull), 0, "nobody is cut twice");
+    drop(requests);
+}
+
 #[tokio::test]
 async fn who_is_asked_to_leave_is_woken() {
     let fair = fair();

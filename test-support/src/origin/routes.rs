@@ -40,7 +40,7 @@ pub(super) async fn answer(state: Arc<State>, request: Request<Incoming>, tls: b
         "headers" => Ok(headers(first)),
         "hold" => {
             state.latch.pass().await;
-            Ok(body::status(StatusCode::OK))
+            Ok(bytes(first))
         }
         "refuse-body" => Ok(body::status(StatusCode::PAYLOAD_TOO_LARGE)),
         "sink" => sink(request).await,

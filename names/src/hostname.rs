@@ -302,9 +302,67 @@ mod tests {
         assert!(serde_json::from_str::<Hostname>("\"a_b.example\"").is_err());
     }
 
+    /// Pieces of names in many spellings, and of what is none: letters that case folding or IDNA turn into others, dots
+    /// that are none, labels that look like numbers.
+    const PIECES: &[&str] = &[
+        "a",
+        "B",
+        "shop",
+        "TEST",
+        "com",
+        ".",
+        ".",
+        ".",
+        "\u{3002}",
+        "\u{ff0e}",
+        "-",
+        "--",
+        "_",
+        "*",
+        "xn--",
+        "bcher-kva",
+        "\u{fc}",
+        "\u{dc}",
+        "u\u{308}",
+        "\u{df}",
+        "\u{130}",
+        "\u{131}",
+        "\u{17f}",
+        "\u{212a}",
+        "\u{ff21}",
+        "\u{200d}",
+        "\u{ad}",
+        "1",
+        "127",
+        "0x7f",
+        " ",
+        "\0",
+        ":",
+        "@",
+        "%61",
+        "[",
+        "]",
+    ];
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(100_000))]
 
+        #[test]
+        fn a_name_has_one_canonical_form_and_others_see_the_same_bytes(
+            pieces in prop::collection::vec(prop::sample::select(PIECES), 1..10)
+        ) {
+            let text = pieces.concat();
+            let Ok(name) = Hostname::parse(&text) else { return Ok(()) };
+            let canonical = name.as_str();
+            for same in [canonical.to_owned(), canonical.to_ascii_uppercase(), format!("{canonical}.")] {
+                prop_assert_eq!(Hostname::parse(&same), Ok(name.clone()), "{:?} from {:?}", same, text);
+            }
+            prop_assert!(canonical.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.')), "{canonical}");
+            prop_assert!(canonical.len() <= MAX_HOSTNAME && canonical.parse::<std::net::IpAddr>().is_err());
+        }
+    }
+
+    proptest! {
         #[test]
         fn canonical_form_is_a_fixed_point(text in "\\PC{0,40}\\.\\PC{1,10}") {
             if let Ok(name) = Hostname::parse(&text) {

@@ -135,7 +135,7 @@ limits! {
     breaker_pause: Duration = secs(5), ms(10) => mins(60);
     /// Memory that the process may have; 0B is what the machine and its control group allow.
     memory: u64 = 0, 0 => 64 * 1024 * GIB;
-    /// Percent of it from which on idle connections are closed and connections are not kept; halfway from there to all of it, nothing new is taken.
+    /// Percent of it from which on idle connections are closed and connections are not kept; halfway from there to all of it, nothing new is taken and connections with many requests are cut.
     memory_high: usize = 85, 10 => 99;
     /// To resolve an origin, to connect, and again to finish TLS; then the answer is 504.
     connect_timeout: Duration = secs(3), ms(50) => mins(2);

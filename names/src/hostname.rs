@@ -358,7 +358,7 @@ mod tests {
                 prop_assert_eq!(Hostname::parse(&same), Ok(name.clone()), "{:?} from {:?}", same, text);
             }
             prop_assert!(canonical.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.')), "{canonical}");
-            prop_assert!(canonical.len() <= MAX_HOSTNAME && canonical.parse::<std::net::IpAddr>().is_err());
+            prop_assert!(canonical.len() <= MAX_HOSTNAME && canonical.parse::<IpAddr>().is_err());
         }
     }
 

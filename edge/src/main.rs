@@ -9,6 +9,8 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+/// For the C code of the crypto library too (the feature says so): a heap of its own would keep what a rush of handshakes
+/// once needed.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

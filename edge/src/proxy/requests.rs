@@ -1,8 +1,7 @@
 //! The life of a request: its head, its way, its answer, its line in the log.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, pin::Pin, sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use certs::Challenges;
 use clock::SharedClock;
@@ -88,23 +87,19 @@ pub(super) struct Context {
     on_lane: Option<OnLane>,
 }
 
-#[async_trait]
 impl HttpServerApp for Requests {
-    async fn process_new_http(
-        self: &Arc<Self>,
-        mut session: ServerSession,
-        _: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
-        match session.read_request().await {
-            Ok(true) => {}
-            Ok(false) => return None,
-            Err(error) => {
-                self.unreadable(&mut session, &error).await;
-                return None;
-            }
-        }
-        let visit = visit_of(session.digest())?;
-        self.serve(session, visit).await
+    /// Written out: what an `async fn` is given has its room in it twice, and this is what a waiting connection keeps.
+    fn process_new_http<'this, 'watch, 'future>(
+        self: &'this Arc<Self>,
+        session: ServerSession,
+        _: &'watch ShutdownWatch,
+    ) -> Pin<Box<dyn Future<Output = Option<ReusedHttpStream>> + Send + 'future>>
+    where
+        'this: 'future,
+        'watch: 'future,
+        Self: 'future,
+    {
+        Box::pin(self.attend(Box::new(session)))
     }
 
     fn h2_options(&self) -> Option<H2Options> {
@@ -146,23 +141,34 @@ impl Requests {
         session.shutdown().await;
     }
 
-    async fn serve(&self, mut session: ServerSession, visit: Arc<Visit>) -> Option<ReusedHttpStream> {
-        let mut ctx = self.begin(&mut session, visit);
-        let served = self.answer(&mut session, &mut ctx).await;
-        let reusable = match &served {
-            Ok(()) => true,
+    /// Reads a request and answers it.
+    async fn attend(&self, mut session: Box<ServerSession>) -> Option<ReusedHttpStream> {
+        match session.read_request().await {
+            Ok(true) => {}
+            Ok(false) => return None,
             Err(error) => {
-                self.fail(&mut session, error, &mut ctx).await;
-                false
+                self.unreadable(&mut session, &error).await;
+                return None;
             }
-        };
-        log::finish(self, &session, served.as_ref().err().map(|error| &**error), &ctx);
+        }
+        let visit = visit_of(session.digest())?;
+        match self.serve(&mut session, visit).await {
+            true => finish(session).await,
+            false => None,
+        }
+    }
+
+    /// Answers a request; whether its connection can be used again.
+    async fn serve(&self, session: &mut ServerSession, visit: Arc<Visit>) -> bool {
+        let mut ctx = self.begin(session, visit);
+        let served = self.answer(session, &mut ctx).await;
+        if let Err(error) = &served {
+            self.fail(session, error, &mut ctx).await;
+        }
+        log::finish(self, session, served.as_ref().err().map(|error| &**error), &ctx);
         ctx.visit.turns.next();
         ctx.visit.baton.answered();
-        if !reusable {
-            return None;
-        }
-        finish(session).await
+        served.is_ok()
     }
 
     /// The request has come: it counts, and its deadlines are set.
@@ -265,8 +271,8 @@ impl Requests {
 }
 
 /// The connection for its next request. A stream of HTTP/2 has none.
-async fn finish(mut session: ServerSession) -> Option<ReusedHttpStream> {
-    if let ServerSession::H2(stream) = &mut session {
+async fn finish(mut session: Box<ServerSession>) -> Option<ReusedHttpStream> {
+    if let ServerSession::H2(stream) = &mut *session {
         // Fails for a stream that was reset: there is nobody left to tell.
         let _ = stream.finish();
         return None;

@@ -37,7 +37,7 @@ use crate::{
     },
     metrics::Cuts,
     policy::Policy,
-    proxy::{Backlog, Ledger, Turns},
+    proxy::{Backlog, Ledger, Seats, Turns},
     secure::Secured,
     standing::Standing,
 };
@@ -64,6 +64,10 @@ pub struct Visit {
     pub(crate) turns: Turns,
     /// What of its answers is held for it, over HTTP/2.
     pub(crate) backlog: Arc<Backlog>,
+    /// Who of its exchanges may hold more, over HTTP/2.
+    pub(crate) seats: Seats,
+    /// Held by the exchange that looks for its way to an origin over HTTP/2.
+    pub(crate) dials: tokio::sync::Mutex<()>,
     /// What an HTTP/1 connection's guard has to know of its exchanges.
     pub baton: Arc<Baton>,
     /// The name whose tunnel the connection has become; it may be another one that the certificate covers.
@@ -100,6 +104,8 @@ impl Visit {
             forwarding,
             turns,
             backlog,
+            seats: Seats::default(),
+            dials: tokio::sync::Mutex::default(),
             baton,
             tunnel,
             tls: facts,

@@ -12,6 +12,7 @@ mod lookup;
 mod place;
 mod pool;
 mod reach;
+mod records;
 mod socket;
 mod wire;
 
@@ -43,7 +44,7 @@ pub use fuzz::answer as fuzz_answer;
 pub use lookup::Lookup;
 pub use place::Place;
 pub use reach::Reach;
-pub(crate) use wire::{Sending, Wire, WireError};
+pub(crate) use wire::{RECORD, Sending, Wire, WireError};
 
 /// How long they may be used while looking them up fails: a resolver's bad minutes are not the origin's.
 const STALE_FOR: Duration = Duration::from_secs(300);

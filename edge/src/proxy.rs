@@ -2,17 +2,19 @@
 //!
 //! Pingora reads heads and bodies of visitors; the way in between is our own. A request is routed (`route`), its head
 //! is written anew for its origin (`onward`), the origin is reached (`upstream`, [`crate::origin`]) and both bodies go
-//! their ways (`exchange`). What is decided about a head are plain functions of [`crate::http`].
+//! their ways (`exchange`), the answer's as far as its visitor has room for it (`intake`). What is decided about a head are plain functions of [`crate::http`].
 
 mod backlog;
 mod drain;
 mod exchange;
 mod fault;
 mod head;
+mod intake;
 mod log;
 mod onward;
 mod requests;
 mod route;
+mod seats;
 mod tunnels;
 mod upstream;
 mod visitor;
@@ -40,6 +42,7 @@ pub(crate) use backlog::Backlog;
 use drain::Drain;
 pub(crate) use drain::Turns;
 use requests::{Means, Requests};
+pub(crate) use seats::Seats;
 use tunnels::Tunnels;
 
 /// Tries to reach an origin for one request; each goes to the next address.

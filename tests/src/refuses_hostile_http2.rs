@@ -23,9 +23,6 @@ const INITIAL_WINDOW_SIZE: u16 = 4;
 
 /// What a hostile connection may make the edge keep.
 const PINNED_KIB: u64 = 2 * 1024;
-/// What a TLS connection to an origin keeps beside that while its visitor takes nothing: a record as it came and as it
-/// was read (RFC 8446 section 5.1).
-const ORIGIN_TLS_KIB: u64 = 56;
 /// Hostile connections at once, so that what one of them pins stands out from what a process allocates anyway.
 const HOSTILE: u64 = 4;
 /// How long the allocator may take to return what nobody uses; shorter than an idle connection lives.
@@ -155,48 +152,94 @@ async fn bombs_are_answered_with_431_and_pin_little() {
     assert_eq!(stack.origin.requests() as u64, 3 * HOSTILE * WARM, "no bomb reached the origin");
 }
 
-/// What a visitor says that it takes, and whether it reads what comes.
+/// How an origin is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Spoken {
+    Plain,
+    Tls,
+    Grpc,
+}
+
+/// What a visitor says that it takes of each stream, and whether it reads what comes.
 const NOTHING: u32 = 0;
+const LITTLE: u32 = 20_000;
 const ALL: u32 = (1 << 31) - 1;
+/// Answers over TLS that are begun for a connection before it takes anything of them.
+const SEATS: usize = 4;
 
 #[tokio::test]
 async fn answers_that_nobody_takes_pin_little() {
-    for (tls, window) in [(false, NOTHING), (false, 1), (false, ALL), (true, NOTHING)] {
+    answers_pin_little(Spoken::Plain, &[NOTHING, ALL]).await;
+}
+
+#[tokio::test]
+async fn answers_over_tls_that_nobody_takes_pin_little() {
+    answers_pin_little(Spoken::Tls, &[NOTHING, LITTLE, ALL]).await;
+}
+
+#[tokio::test]
+async fn answers_of_grpc_that_nobody_takes_pin_little() {
+    answers_pin_little(Spoken::Grpc, &[NOTHING, ALL]).await;
+}
+
+/// So many that what a process keeps for itself, between what comes and goes, does not count for much.
+const UNTAKEN: u64 = 16;
+
+async fn answers_pin_little(how: Spoken, windows: &[u32]) {
+    for &window in windows {
         let stack = Proxying::start_with("[limits]\nwrite_timeout = \"10m\"").await;
-        stack.gate.set("a.test", Reply::origin(&if tls { stack.origin.tls_url() } else { stack.origin.url() }));
+        let plain = how == Spoken::Plain;
+        stack.gate.set_default(Reply::origin(&if plain { stack.origin.url() } else { stack.origin.tls_url() }));
         warm_up(&stack).await;
         let (before, asked) = (stack.resident_kib(), stack.origin.requests());
         let mut hostile = Vec::new();
-        for _ in 0..HOSTILE {
-            hostile.push(ask_without_taking(&stack, window).await);
+        for _ in 0..UNTAKEN {
+            hostile.push(ask_without_taking(&stack, how, window).await);
         }
-        let all = asked + 100 * HOSTILE as usize;
+        let all = asked + 100 * UNTAKEN as usize;
         wait::until("the origin has every request", async || (stack.origin.requests() >= all).then_some(())).await;
-        let most = if tls { PINNED_KIB + 100 * ORIGIN_TLS_KIB } else { PINNED_KIB };
-        let pinned = || stack.resident_kib().saturating_sub(before) / HOSTILE;
+        // What the origin has answered has come to the edge long before these are answered.
+        for _ in 0..20 {
+            assert_eq!(stack.get("b.test", "/bytes/20000").await.unwrap().body().len(), 20_000);
+        }
+        let pinned = || stack.resident_kib().saturating_sub(before) / UNTAKEN;
         let little = wait::within(SETTLE, async || {
             // It looks for what to give back when it is asked for more.
             stack.edge.metric("process_resident_memory_bytes").await;
-            (pinned() <= most).then_some(())
+            (pinned() <= PINNED_KIB).then_some(())
         });
         let little = little.await;
-        assert!(little.is_some(), "TLS {tls}, a window of {window}: {} KiB for each connection", pinned());
+        assert!(little.is_some(), "{how:?}, a window of {window}: {} KiB for each connection", pinned());
         drop(hostile);
     }
 }
 
 /// A connection that asks for a hundred large answers. Where it has no room for them it reads all that comes; otherwise
 /// nothing.
-async fn ask_without_taking(stack: &Proxying, window: u32) -> test_support::client::frames::Frames {
+async fn ask_without_taking(stack: &Proxying, how: Spoken, window: u32) -> test_support::client::frames::Frames {
     let mut frames = stack.frames("a.test", &[(INITIAL_WINDOW_SIZE, window)]).await;
-    if window == ALL {
+    if window >= LITTLE {
         frames.send(&Frame::new(kind::WINDOW_UPDATE, 0, 0, (ALL - 70_000).to_be_bytes())).await.unwrap();
     }
+    let content = if how == Spoken::Grpc { "application/grpc" } else { "text/plain" };
+    let asked = [request("GET", "a.test", "/bytes/10000000"), vec![("content-type", content)]].concat();
     for n in 0..100 {
-        frames.send(&Frame::get(2 * n + 1, "a.test", "/bytes/10000000")).await.unwrap();
+        frames.send(&Frame::headers(2 * n + 1, END_STREAM, &asked)).await.unwrap();
     }
-    for _ in (0..100).filter(|_| window < ALL) {
-        frames.until(kind::HEADERS).await.unwrap();
+    match window {
+        // Whoever opens no window to speak of is not told what everybody has answered.
+        NOTHING | 1 => {
+            for _ in 0..if how == Spoken::Tls { SEATS } else { 100 } {
+                frames.until(kind::HEADERS).await.unwrap();
+            }
+        }
+        LITTLE => {
+            let mut came = 0;
+            while came < 100 * 16 * 1024 {
+                came += frames.until(kind::DATA).await.unwrap().payload.len();
+            }
+        }
+        _ => {}
     }
     frames
 }
@@ -561,6 +604,32 @@ async fn what_has_to_be_ignored_is_ignored() {
 
 /// Visitors of gRPC share a connection to their origin, and others have the same origin: one of them who takes nothing
 /// holds up nobody else.
+/// A gateway brings many visitors on one connection, and some of them are slow.
+#[tokio::test]
+async fn streams_that_take_nothing_hold_up_no_other_of_their_connection() {
+    let stack = Proxying::start_with("[limits]\nwrite_timeout = \"10m\"").await;
+    for origin in [stack.origin.url(), stack.origin.tls_url()] {
+        stack.gate.set("a.test", Reply::origin(&origin));
+        let mut frames = stack.frames("a.test", &[(INITIAL_WINDOW_SIZE, LITTLE)]).await;
+        let open = |stream, by: u32| Frame::new(kind::WINDOW_UPDATE, 0, stream, by.to_be_bytes());
+        frames.send(&open(0, ALL - 70_000)).await.unwrap();
+        let mut came = 0;
+        for n in 0..60 {
+            frames.send(&Frame::get(2 * n + 1, "a.test", "/bytes/10000000")).await.unwrap();
+        }
+        while came < 60 * 16 * 1024 {
+            came += frames.until(kind::DATA).await.unwrap().payload.len();
+        }
+        frames.send(&Frame::get(121, "a.test", "/bytes/1000000")).await.unwrap();
+        frames.send(&open(121, 1_000_000)).await.unwrap();
+        let mut whole = 0;
+        while whole < 1_000_000 {
+            let frame = frames.until(kind::DATA).await.unwrap();
+            whole += if frame.stream == 121 { frame.payload.len() } else { 0 };
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_visitor_that_takes_nothing_holds_up_no_other_at_the_same_origin() {
     let stack = Proxying::start_with("[limits]\nwrite_timeout = \"10m\"").await;
@@ -568,13 +637,13 @@ async fn a_visitor_that_takes_nothing_holds_up_no_other_at_the_same_origin() {
     for theirs in ["text/plain", "application/grpc"] {
         let fields = [request("GET", "a.test", "/bytes/100000000"), vec![("content-type", theirs)]].concat();
         let mut hostile = stack.frames("a.test", &[(INITIAL_WINDOW_SIZE, NOTHING)]).await;
+        let all = stack.origin.requests() + 60;
         for n in 0..60 {
             hostile.send(&Frame::headers(2 * n + 1, END_STREAM, &fields)).await.unwrap();
         }
-        // Each has its head, so the origin is sending, and nobody takes what it sends.
-        for _ in 0..60 {
-            hostile.until(kind::HEADERS).await.unwrap();
-        }
+        // The origin is sending, and nobody takes what it sends.
+        wait::until("the origin has every request", async || (stack.origin.requests() >= all).then_some(())).await;
+        hostile.until(kind::HEADERS).await.unwrap();
         for same in ["text/plain", "application/grpc"] {
             let mut http =
                 stack.client().alpn(&["h2"]).visit(stack.edge.https(), "a.test").await.unwrap().http().await.unwrap();

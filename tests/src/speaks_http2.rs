@@ -3,7 +3,10 @@
 //! What concerns heads that would change on their way to HTTP/1, floods, and the frames of sections 4 to 8 that end a
 //! connection is in [`super::refuses_hostile_http2`]; here is the rest.
 
-use test_support::client::frames::{ACK, END_HEADERS, END_STREAM, Ended, Frame, Frames, PADDED, block, kind, request};
+use test_support::{
+    Reply,
+    client::frames::{ACK, END_HEADERS, END_STREAM, Ended, Frame, Frames, PADDED, block, kind, request},
+};
 
 use crate::stack::Proxying;
 
@@ -338,6 +341,28 @@ async fn a_stream_above_the_number_is_refused_and_those_below_are_served() {
 }
 
 /// Sections 6.9.1 and 6.9.2: no byte is sent that a window has no room for, whatever becomes of the window.
+/// What a stream may use of its connection's window is lent to it only while it has something to send.
+#[tokio::test]
+async fn answers_that_wait_for_their_origins_keep_no_window_from_others() {
+    let stack = Proxying::start_with("[limits]\nresponse_header_timeout = \"10m\"").await;
+    for (name, origin) in [("plain.test", stack.origin.url()), ("tls.test", stack.origin.tls_url())] {
+        stack.gate.set(name, Reply::origin(&origin));
+        // The connection's own window stays at the 65,535 bytes that it begins with.
+        let mut frames = stack.frames(name, &[(4, 1 << 20)]).await;
+        for n in 0..4 {
+            frames.send(&Frame::get(2 * n + 1, name, "/drip/2/3600000")).await.unwrap();
+            assert_eq!(frames.until(kind::DATA).await.unwrap().payload.len(), 8);
+        }
+        frames.send(&Frame::get(9, name, "/bytes/65000")).await.unwrap();
+        let mut came = 0;
+        while came < 65_000 {
+            let frame = frames.until(kind::DATA).await.unwrap();
+            assert_eq!(frame.stream, 9);
+            came += frame.payload.len();
+        }
+    }
+}
+
 #[tokio::test]
 async fn windows_are_kept_to_the_byte() {
     let stack = Proxying::start().await;

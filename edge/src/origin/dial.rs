@@ -13,7 +13,7 @@ use socket2::SockRef;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
-use super::{Place, pool::Pool, socket::Socket, wire::Wire};
+use super::{Place, pool::Pool, records::Records, socket::Socket, wire::Wire};
 use crate::listen::notice_vanished;
 
 /// Why connections to origins cannot be made at all.
@@ -63,7 +63,7 @@ impl Dialler {
         let tcp = connected.map_err(|_| late(ErrorType::ConnectTimedout))?.map_err(refused)?;
         notice_vanished(&SockRef::from(&tcp)).map_err(refused)?;
         let Some(name) = &place.tls else { return Ok(Socket::Plain(tcp)) };
-        let secured = timeout(limit, self.tls.connect(name.clone(), tcp)).await;
+        let secured = timeout(limit, self.tls.connect(name.clone(), Records::new(tcp))).await;
         let tls = secured.map_err(|_| late(ErrorType::TLSHandshakeTimedout))?.map_err(not_trusted)?;
         Ok(Socket::Tls(Box::new(tls)))
     }

@@ -1,16 +1,20 @@
 //! [`Socket`]: a connection to an origin, in plain text or under TLS.
 
 use std::{
-    io::{self, IoSlice},
+    io::{self, IoSlice, Read},
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
+use bytes::{BufMut as _, BytesMut};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncBufRead as _, AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
 use tokio_rustls::client::TlsStream;
+use tokio_util::io::poll_read_buf;
+
+use super::records::Records;
 
 /// A stream of bytes to an origin.
 #[derive(Debug)]
@@ -18,7 +22,73 @@ pub(super) enum Socket {
     /// Straight on TCP.
     Plain(TcpStream),
     /// Boxed: its state is large and the other kind's is not.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Records<TcpStream>>>),
+}
+
+impl Socket {
+    /// Whether what comes has to be read a whole record at a time.
+    pub(super) fn has_records(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    /// Reads behind what is in `came`: at most `room` bytes, over TLS the record that comes next, whatever its size.
+    pub(super) fn poll_append(
+        &mut self,
+        cx: &mut Context<'_>,
+        came: &mut BytesMut,
+        room: usize,
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(tcp) => {
+                came.reserve(room);
+                poll_read_buf(Pin::new(tcp), cx, &mut came.limit(room))
+            }
+            Self::Tls(tls) => poll_record(tls, cx, came),
+        }
+    }
+
+    /// Ready when reading may bring something.
+    pub(super) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(tcp) => tcp.poll_read_ready(cx),
+            Self::Tls(tls) => tls.get_ref().0.get_ref().poll_read_ready(cx),
+        }
+    }
+
+    /// Gives back the room that was needed to read.
+    pub(super) fn settle(&mut self) {
+        let Self::Tls(tls) = self else { return };
+        // The library shrinks its buffer whenever it is about to read, if nothing lies there. There is nothing to read.
+        let _ = tls.get_mut().1.read_tls(&mut Nothing);
+    }
+}
+
+/// Empties the TLS library, so that it holds nothing of what was read.
+fn poll_record(
+    tls: &mut TlsStream<Records<TcpStream>>,
+    cx: &mut Context<'_>,
+    came: &mut BytesMut,
+) -> Poll<io::Result<usize>> {
+    let before = came.len();
+    // It wants no more before what it has is taken. It may have more than one record, if they are small.
+    while came.len() == before || !tls.get_ref().1.wants_read() {
+        let content = ready!(Pin::new(&mut *tls).poll_fill_buf(cx))?;
+        if content.is_empty() {
+            break;
+        }
+        came.extend_from_slice(content);
+        let taken = content.len();
+        Pin::new(&mut *tls).consume(taken);
+    }
+    Poll::Ready(Ok(came.len() - before))
+}
+
+struct Nothing;
+
+impl Read for Nothing {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
 }
 
 impl AsyncRead for Socket {

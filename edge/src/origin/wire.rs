@@ -1,11 +1,10 @@
 //! [`Wire`]: one HTTP/1.1 connection to an origin (RFC 9112), one exchange after the other.
 //!
 //! Every read can be given up and begun again: what came is kept here, what was not asked for is not read. A caller says
-//! how much of a body it has room for, so nothing is held for a visitor that takes nothing. What an origin sends against
-//! the grammar ends the exchange and the connection.
+//! how much of a body it has room for; over TLS a record comes as a whole all the same, and [`Wire::holds`] tells what is
+//! left of it. What an origin sends against the grammar ends the exchange and the connection.
 
 use std::{
-    future::poll_fn,
     io::{self, IoSlice},
     pin::Pin,
     sync::Arc,
@@ -13,14 +12,13 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Buf, BufMut as _, Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http::StatusCode;
 use pingora_http::ResponseHeader;
 use tokio::{
     io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf},
     time::timeout,
 };
-use tokio_util::io::poll_read_buf;
 
 use super::{
     Place,
@@ -35,6 +33,10 @@ const HEAD_ROOM: usize = 2 * 1024;
 const FAREWELL: Duration = Duration::from_secs(1);
 /// Most bytes of a body that are read at once.
 const MOST: usize = 64 * 1024;
+/// What is copied rather than kept where it came.
+const SMALL: usize = 1024;
+/// Most content of one record (RFC 8446 section 5.1).
+pub(crate) const RECORD: usize = 16 * 1024;
 
 /// Why an exchange with an origin failed.
 #[derive(Debug, thiserror::Error)]
@@ -136,11 +138,11 @@ impl Wire {
     ///
     /// # Errors
     /// [`WireError`]: the connection is of no use any more.
-    pub(crate) async fn read_head(&mut self, bodiless: bool) -> Result<Box<ResponseHeader>, WireError> {
-        poll_fn(|cx| self.poll_head(cx, bodiless)).await
-    }
-
-    fn poll_head(&mut self, cx: &mut Context<'_>, bodiless: bool) -> Poll<Result<Box<ResponseHeader>, WireError>> {
+    pub(crate) fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        bodiless: bool,
+    ) -> Poll<Result<Box<ResponseHeader>, WireError>> {
         loop {
             if let Some(answer) = answer::parse(&self.came)? {
                 let Answer { head, length, framing, keeps } = answer;
@@ -171,11 +173,8 @@ impl Wire {
     ///
     /// # Errors
     /// [`WireError`]: the body broke off, the connection is of no use any more.
-    pub(crate) async fn read_body(&mut self, most: usize) -> Result<Option<Bytes>, WireError> {
-        poll_fn(|cx| self.poll_body(cx, most.clamp(1, MOST))).await
-    }
-
-    fn poll_body(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<Result<Option<Bytes>, WireError>> {
+    pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<Result<Option<Bytes>, WireError>> {
+        let most = most.clamp(1, MOST);
         loop {
             match self.framing.take(&mut self.came, most)? {
                 Piece::Data(bytes) => {
@@ -199,15 +198,44 @@ impl Wire {
         }
     }
 
-    /// Reads at most `room` bytes behind what is there.
+    /// Reads behind what is there: at most `room` bytes, over TLS the record that comes next.
     fn poll_more(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<usize>> {
-        self.came.reserve(room);
-        let read = poll_read_buf(Pin::new(&mut self.socket), cx, &mut (&mut self.came).limit(room));
+        let read = self.socket.poll_append(cx, &mut self.came, room);
         if read.is_pending() && self.came.is_empty() {
             // Whoever waits keeps no memory for what may come.
             self.came = BytesMut::new();
         }
         read
+    }
+
+    /// Ready when there is something to be read from it.
+    ///
+    /// # Errors
+    /// [`WireError::Io`].
+    pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), WireError>> {
+        match self.holds() {
+            true => Poll::Ready(Ok(())),
+            false => self.socket.poll_ready(cx).map_err(WireError::Io),
+        }
+    }
+
+    /// Whether something was read that nobody has taken yet.
+    pub(crate) fn holds(&self) -> bool {
+        !self.came.is_empty()
+    }
+
+    /// Whether it can only be read a whole record at a time, of [`RECORD`] bytes at most.
+    pub(crate) fn has_records(&self) -> bool {
+        self.socket.has_records()
+    }
+
+    /// Gives back what is not needed while its visitor takes nothing.
+    pub(crate) fn settle(&mut self) {
+        // A small rest would keep the room of all that came with it.
+        if self.came.len() <= SMALL {
+            self.came = BytesMut::from(&*self.came);
+        }
+        self.socket.settle();
     }
 
     /// Ends the connection in order: over TLS the origin is told that nothing was cut off (RFC 8446 section 6.1).

@@ -23,6 +23,7 @@ const ENOUGH: usize = 96 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
     held: AtomicUsize,
+    taken: AtomicUsize,
     waiting: Mutex<Vec<Waker>>,
 }
 
@@ -49,7 +50,8 @@ impl Backlog {
         Poll::Pending
     }
 
-    fn is_full(&self) -> bool {
+    /// Whether enough waits.
+    pub(super) fn is_full(&self) -> bool {
         self.held.load(Ordering::Acquire) >= ENOUGH
     }
 
@@ -59,7 +61,13 @@ impl Backlog {
         Bytes::from_owner(Counted { bytes, backlog: self.clone() })
     }
 
+    /// Bytes that were let go of, since the connection began; it may begin anew at zero.
+    pub(super) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
     fn sent(&self, count: usize) {
+        self.taken.fetch_add(count, Ordering::Relaxed);
         let before = self.held.fetch_sub(count, Ordering::AcqRel);
         if before >= ENOUGH && before - count < ENOUGH {
             let waiting = std::mem::take(&mut *self.waiting.lock());

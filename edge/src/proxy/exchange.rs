@@ -1,23 +1,16 @@
 //! One exchange with an origin: the request goes there, the answer comes back, both at once where both want to.
 
-use std::{
-    future::poll_fn,
-    pin::pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, Version, header};
 use pingora_core::{Error, ErrorType, Result, protocols::http::ServerSession};
 use pingora_http::{RequestHeader, ResponseHeader};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
 use super::{
-    MAX_ATTEMPTS,
-    backlog::Backlog,
-    head,
+    MAX_ATTEMPTS, head,
+    intake::Intake,
     onward::{self, Onward},
     requests::{Context as Known, Requests, silence},
     route,
@@ -27,13 +20,11 @@ use super::{
 use crate::{
     connection::Visit,
     http::{Head, answer::Fault, forward::OriginHost, websocket},
-    origin::{Exchange as Kind, OriginSettings, Place, Sending, Target},
+    origin::{Exchange as Kind, Place, Sending, Target},
 };
 
 /// Heads of status 1xx before the answer: one 100, one 103 or two are honest.
 const MAX_INTERIM: usize = 8;
-/// Most of an answer's body that is read at once for a visitor of HTTP/1.
-const PIECE: usize = 64 * 1024;
 
 /// What an exchange came to that did not fail.
 pub(super) enum Ended {
@@ -61,8 +52,8 @@ pub(super) async fn run(requests: &Requests, session: &mut ServerSession, ctx: &
     ask(&mut origin, session.req_header(), ctx, &target, &wire, sending, has_body).await?;
     drop(wire);
     let silence = silence(&ctx.visit, ctx.exchange);
-    let mut relay =
-        Relay { requests, ctx, visitor: In::new(session, silence), out: None, origin, upload_broke: None, interim: 0 };
+    let (visitor, intake) = (In::new(session, silence), Intake::new(ctx.visit.clone()));
+    let mut relay = Relay { requests, ctx, visitor, intake, out: None, origin, upload_broke: None, interim: 0 };
     let ended = relay.run().await;
     relay.end(ended).await
 }
@@ -97,7 +88,7 @@ async fn reach(requests: &Requests, request: &RequestHeader, ctx: &mut Known, ta
     let mut last = None;
     for attempt in 0..MAX_ATTEMPTS {
         let Some(place) = target.place(attempt) else { break };
-        match open(requests, place, needs_h2, ctx.visit.policy.origins.settings()).await {
+        match open(requests, place, needs_h2, &ctx.visit).await {
             Ok((origin, reused)) => {
                 ctx.upstream = Some((place.address, reused));
                 return Ok(origin);
@@ -112,17 +103,17 @@ async fn reach(requests: &Requests, request: &RequestHeader, ctx: &mut Known, ta
     Err(last.unwrap_or_else(|| Error::new_in(ErrorType::InternalError)))
 }
 
-async fn open(
-    requests: &Requests,
-    place: &Arc<Place>,
-    needs_h2: bool,
-    settings: &OriginSettings,
-) -> Result<(Upstream, bool)> {
-    let limit = settings.connect_timeout;
-    if needs_h2 && let Some(found) = Box::pin(requests.streams.open(place, limit, settings.idle_timeout)).await? {
-        return Ok(found);
+async fn open(requests: &Requests, place: &Arc<Place>, needs_h2: bool, visit: &Visit) -> Result<(Upstream, bool)> {
+    let settings = visit.policy.origins.settings();
+    if needs_h2 {
+        // One after the other: those who come at once would dial at once, a connection each.
+        let turn = timeout(settings.connect_timeout.saturating_mul(2), visit.dials.lock()).await;
+        let _turn = turn.map_err(|_| Error::new_up(ErrorType::ConnectTimedout))?;
+        if let Some(found) = Box::pin(requests.streams.open(place, visit, settings)).await? {
+            return Ok(found);
+        }
     }
-    let wire = requests.dialler.open(place, limit).await?;
+    let wire = requests.dialler.open(place, settings.connect_timeout).await?;
     let reused = wire.is_reused();
     Ok((Upstream::H1 { wire, sending: Sending::Plain }, reused))
 }
@@ -171,6 +162,7 @@ struct Relay<'a> {
     requests: &'a Requests,
     ctx: &'a mut Known,
     visitor: In<'a>,
+    intake: Intake,
     /// Where an answer's body goes over HTTP/2.
     out: Option<H2Out>,
     origin: Upstream,
@@ -184,7 +176,6 @@ enum Event {
     Head(Box<ResponseHeader>),
     Piece(Option<Bytes>),
     Upload(Option<Bytes>),
-    Room,
 }
 
 impl Relay<'_> {
@@ -198,10 +189,6 @@ impl Relay<'_> {
 
     fn limit(&self) -> Duration {
         self.ctx.visit.policy.origins.settings().silence(self.ctx.exchange)
-    }
-
-    fn visit(&self) -> &Arc<Visit> {
-        &self.ctx.visit
     }
 
     /// Sends the request's body until the answer's head has been passed on. The origin's time for it runs from the last
@@ -220,31 +207,27 @@ impl Relay<'_> {
                     self.upload(piece).await?;
                     deadline = Instant::now() + limit;
                 }
-                Event::Piece(_) | Event::Room => {}
+                Event::Piece(_) => {}
             }
         }
     }
 
     async fn before_head(&mut self, deadline: Instant) -> Result<Event> {
-        let Self { visitor, origin, upload_broke, .. } = self;
+        let Self { visitor, origin, intake, .. } = self;
         let method = visitor.session().req_header().method.clone();
         if !visitor.is_done() {
             return tokio::select! {
                 biased;
-                head = origin.read_head(&method) => head.map(Event::Head),
+                head = intake.head(origin, &method, None) => head.map(Event::Head),
                 piece = visitor.body() => piece.map(Event::Upload),
             };
         }
         let head = tokio::select! {
             biased;
-            head = timeout_at(deadline, origin.read_head(&method)) => head,
-            gone = visitor.gone(None) => return Err(gone),
+            head = intake.head(origin, &method, Some(deadline)) => head,
+            gone = visitor.gone() => return Err(gone),
         };
-        match head {
-            Ok(Ok(head)) => Ok(Event::Head(head)),
-            Ok(Err(error)) => Err(upload_broke.take().unwrap_or(error)),
-            Err(_) => Err(Error::new_up(ErrorType::ReadTimedout)),
-        }
+        head.map(Event::Head).map_err(|error| self.upload_broke.take().unwrap_or(error))
     }
 
     /// A piece of the request's body goes on. An origin that takes no more of it may have answered already.
@@ -310,7 +293,7 @@ impl Relay<'_> {
                 Event::Piece(Some(piece)) => self.answer(piece).await?,
                 Event::Piece(None) => return self.trailers().await,
                 Event::Upload(piece) => self.upload(piece).await?,
-                Event::Head(_) | Event::Room => {}
+                Event::Head(_) => {}
             }
         }
         self.end_answer().await
@@ -319,32 +302,20 @@ impl Relay<'_> {
     /// What comes next, from the origin as far as the visitor has room for it.
     async fn next(&mut self) -> Result<Event> {
         let silence = self.limit();
-        let Self { visitor, out, origin, .. } = self;
-        let mut most = PIECE;
-        let mut backlog = None;
-        if let Some(out) = out.as_mut() {
-            backlog = Some(out.backlog());
-            most = match out.room_now() {
-                Some(room) => room,
-                None if visitor.is_done() => out.room().await?,
-                None => {
-                    return tokio::select! {
-                        room = out.room() => room.map(|_| Event::Room),
-                        piece = visitor.body() => piece.map(Event::Upload),
-                    };
-                }
-            };
-        }
-        let piece = async { read(origin, most, backlog.as_deref(), silence).await.map(Event::Piece) };
+        let Self { visitor, out, origin, intake, .. } = self;
+        let watched = out.is_some();
+        let piece = intake.piece(origin, out.as_mut(), silence);
         match visitor.is_done() {
+            // A stream of HTTP/2 tells its intake when the visitor goes.
+            true if watched => piece.await.map(Event::Piece),
             true => tokio::select! {
                 biased;
-                piece = piece => piece,
-                gone = visitor.gone(out.as_mut()) => Err(gone),
+                piece = piece => piece.map(Event::Piece),
+                gone = visitor.gone() => Err(gone),
             },
             // Neither direction keeps the other waiting.
             false => tokio::select! {
-                piece = piece => piece,
+                piece = piece => piece.map(Event::Piece),
                 upload = visitor.body() => upload.map(Event::Upload),
             },
         }
@@ -383,7 +354,7 @@ impl Relay<'_> {
                     self.origin.send_body(piece, false, limit).await?;
                 }
                 Event::Piece(None) | Event::Upload(None) => break,
-                Event::Head(_) | Event::Room => {}
+                Event::Head(_) => {}
             }
         }
         if let Upstream::H1 { wire, .. } = &mut self.origin {
@@ -401,39 +372,17 @@ impl Relay<'_> {
             }
         }
         let whole = ended.is_ok() && self.visitor.is_done() && self.upload_broke.is_none();
-        let idle = self.visit().policy.origins.settings().idle_timeout;
+        let (visit, requests) = (&self.ctx.visit, self.requests);
+        let settings = visit.policy.origins.settings();
         match self.origin {
-            Upstream::H1 { wire, .. } if whole => self.requests.dialler.give_back(wire, idle),
+            Upstream::H1 { wire, .. } if whole => requests.dialler.give_back(wire, settings.idle_timeout),
             Upstream::H1 { .. } => {}
             // Boxed: it is large and rare, and every request's future would have room for it.
-            Upstream::H2 { stream, peer } => Box::pin(self.requests.streams.give_back(stream, &peer)).await,
+            Upstream::H2 { stream, place } => {
+                Box::pin(requests.streams.give_back(stream, &place, visit, settings)).await;
+            }
         }
         ended.map(|()| Ended::Whole)
-    }
-}
-
-/// The next piece of the answer. The origin's silence counts while it is listened to: not while what it has sent before
-/// waits for the visitor's connection.
-async fn read(
-    origin: &mut Upstream,
-    most: usize,
-    backlog: Option<&Backlog>,
-    silence: Duration,
-) -> Result<Option<Bytes>> {
-    loop {
-        let room = |cx: &mut Context<'_>| backlog.map_or(Poll::Ready(()), |backlog| backlog.poll_room(cx));
-        poll_fn(room).await;
-        let mut piece = pin!(origin.read_body(most));
-        // Looked at whenever the origin is about to be read: what was room for all may have been taken.
-        let piece = poll_fn(|cx| match room(cx) {
-            Poll::Pending => Poll::Ready(None),
-            Poll::Ready(()) => piece.as_mut().poll(cx).map(Some),
-        });
-        match timeout(silence, piece).await {
-            Ok(Some(piece)) => return piece,
-            Ok(None) => {}
-            Err(_) => return Err(Error::new_up(ErrorType::ReadTimedout)),
-        }
     }
 }
 

@@ -2,9 +2,16 @@
 //!
 //! HTTP/1.1 is what origins are spoken to in: a connection carries one visitor's exchange at a time, so nobody waits for
 //! another visitor, and nothing is read that its visitor has no room for. HTTP/2 is for those who need it, which is gRPC:
-//! it has trailers, and both directions at once (see `docs/decisions/0006`).
+//! it has trailers, and both directions at once (see `docs/decisions/0006`). What its origins may send unasked is in
+//! windows, so they are each visitor's own.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::Future as _,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
@@ -18,26 +25,29 @@ use pingora_core::{
     upstreams::peer::HttpPeer,
 };
 use pingora_http::{RequestHeader, ResponseHeader};
+use rustls::pki_types::ServerName;
 use tokio::time::timeout;
 
-use crate::origin::{Place, Sending, Wire, WireError};
+use crate::{
+    connection::Visit,
+    origin::{OriginSettings, Place, Sending, Wire, WireError},
+};
 
 /// HTTP/2 streams on one connection to an origin.
 const STREAMS: usize = 100;
-/// What an origin may send on one HTTP/2 stream before its visitor has taken it: that much is held for a visitor that
-/// takes nothing. Messages of gRPC are small.
-const STREAM_WINDOW: u32 = 64 * 1024;
-/// The same for a whole connection: room for every stream. Visitors share the connection, and with less one of them who
-/// takes nothing would hold up the others.
-const CONNECTION_WINDOW: u32 = 100 * STREAM_WINDOW;
+/// What an origin may send on one HTTP/2 stream before its visitor has taken it. Messages of gRPC are small.
+const STREAM_WINDOW: u32 = 32 * 1024;
+/// The same for a whole connection: that much is held for a visitor that takes nothing.
+const CONNECTION_WINDOW: u32 = 256 * 1024;
 
 /// An origin that was reached, with one exchange.
 pub(super) enum Upstream {
     H1 { wire: Wire, sending: Sending },
-    H2 { stream: Box<Http2Session>, peer: Box<HttpPeer> },
+    H2 { stream: Box<Http2Session>, place: Arc<Place> },
 }
 
-/// Connections of HTTP/2 to origins.
+/// Connections of HTTP/2 to origins. The streams of one visitor's connection share one of them, and no other visitor has a
+/// part in it: who takes nothing fills windows of its own.
 pub(super) struct Streams(Connector);
 
 impl Streams {
@@ -47,34 +57,55 @@ impl Streams {
         Self(Connector::new(Some(options)))
     }
 
-    /// A stream to this place; none when its origin does not speak HTTP/2.
+    /// A stream to this place for a visitor; none when its origin does not speak HTTP/2.
+    ///
+    /// # Errors
+    /// The origin is the source; no byte of a request has been sent.
     pub(super) async fn open(
         &self,
         place: &Arc<Place>,
-        connect: Duration,
-        idle: Duration,
+        visit: &Visit,
+        settings: &OriginSettings,
     ) -> Result<Option<(Upstream, bool)>> {
         let Some(name) = &place.tls else { return Ok(None) };
-        let mut peer = Box::new(HttpPeer::new(place.address, true, name.to_str().into_owned()));
-        let options = &mut peer.options;
-        options.alpn = ALPN::H2H1;
-        options.connection_timeout = Some(connect);
-        options.total_connection_timeout = Some(connect.saturating_mul(2));
-        options.idle_timeout = Some(idle);
-        options.max_h2_streams = STREAMS;
-        options.h2_stream_window_size = Some(STREAM_WINDOW);
-        options.h2_connection_window_size = Some(CONNECTION_WINDOW);
-        let (session, reused) = self.0.get_http_session(&*peer).await.map_err(|error| error.into_up())?;
+        let peer = peer(place, name, visit, settings);
+        let (session, reused) = self.0.get_http_session(&peer).await.map_err(|error| error.into_up())?;
         match session {
-            HttpSession::H2(stream) => Ok(Some((Upstream::H2 { stream: Box::new(stream), peer }, reused))),
+            HttpSession::H2(stream) => {
+                Ok(Some((Upstream::H2 { stream: Box::new(stream), place: place.clone() }, reused)))
+            }
             _ => Ok(None),
         }
     }
 
     /// Takes a stream's connection back.
-    pub(super) async fn give_back(&self, stream: Box<Http2Session>, peer: &HttpPeer) {
-        self.0.release_http_session(HttpSession::H2(*stream), peer, peer.options.idle_timeout).await;
+    pub(super) async fn give_back(
+        &self,
+        stream: Box<Http2Session>,
+        place: &Place,
+        visit: &Visit,
+        settings: &OriginSettings,
+    ) {
+        let Some(name) = &place.tls else { return };
+        let peer = peer(place, name, visit, settings);
+        self.0.release_http_session(HttpSession::H2(*stream), &peer, Some(settings.idle_timeout)).await;
     }
+}
+
+/// A place as Pingora knows it, for one visitor.
+fn peer(place: &Place, name: &ServerName<'_>, visit: &Visit, settings: &OriginSettings) -> HttpPeer {
+    let mut peer = HttpPeer::new(place.address, true, name.to_str().into_owned());
+    // Where it lies in memory is a visit's own, as long as it lasts.
+    peer.group_key = std::ptr::from_ref(visit) as u64;
+    let options = &mut peer.options;
+    options.alpn = ALPN::H2H1;
+    options.connection_timeout = Some(settings.connect_timeout);
+    options.total_connection_timeout = Some(settings.connect_timeout.saturating_mul(2));
+    options.idle_timeout = Some(settings.idle_timeout);
+    options.max_h2_streams = STREAMS;
+    options.h2_stream_window_size = Some(STREAM_WINDOW);
+    options.h2_connection_window_size = Some(CONNECTION_WINDOW);
+    peer
 }
 
 impl Upstream {
@@ -111,23 +142,42 @@ impl Upstream {
         }
     }
 
-    /// The next head, interim ones too. Can be given up and begun again.
+    /// Whether it can only be read a whole record at a time.
+    pub(super) fn has_records(&self) -> bool {
+        matches!(self, Self::H1 { wire, .. } if wire.has_records())
+    }
+
+    /// Whether something was read that nobody has taken yet. Over HTTP/2 the windows say how much may come unasked.
+    pub(super) fn holds(&self) -> bool {
+        matches!(self, Self::H1 { wire, .. } if wire.holds())
+    }
+
+    /// Gives back the room for what is read, while nothing is.
+    pub(super) fn settle(&mut self) {
+        if let Self::H1 { wire, .. } = self {
+            wire.settle();
+        }
+    }
+
+    /// Ready when reading may bring something.
     ///
     /// # Errors
     /// The origin is the source.
-    pub(super) async fn read_head(&mut self, method: &Method) -> Result<Box<ResponseHeader>> {
+    pub(super) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         match self {
-            Self::H1 { wire, .. } => wire.read_head(*method == Method::HEAD).await.map_err(broken),
-            Self::H2 { stream, .. } => {
-                stream.read_response_header().await.map_err(|error| error.into_up())?;
-                let ended = stream.check_response_end_or_error().map_err(|error| error.into_up())?;
-                let head = stream.response_header().cloned();
-                let head = head.ok_or_else(|| Error::new_up(ErrorType::InternalError))?;
-                match ended && promises_a_body(&head, method) {
-                    true => Error::e_explain(ErrorType::H2Error, "a length and no body").map_err(Error::into_up),
-                    false => Ok(Box::new(head)),
-                }
-            }
+            Self::H1 { wire, .. } => wire.poll_ready(cx).map_err(broken),
+            Self::H2 { .. } => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// The next head, interim ones too.
+    ///
+    /// # Errors
+    /// The origin is the source.
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>, method: &Method) -> Poll<Result<Box<ResponseHeader>>> {
+        match self {
+            Self::H1 { wire, .. } => wire.poll_head(cx, *method == Method::HEAD).map_err(broken),
+            Self::H2 { stream, .. } => pin!(h2_answer(stream, method)).poll(cx),
         }
     }
 
@@ -139,19 +189,14 @@ impl Upstream {
         }
     }
 
-    /// The next piece of the answer's body, at most `most` bytes over HTTP/1.1; none at its end. Can be given up and
-    /// begun again.
+    /// The next piece of the answer's body, at most `most` bytes over HTTP/1.1; none at its end.
     ///
     /// # Errors
     /// The origin is the source: the body broke off.
-    pub(super) async fn read_body(&mut self, most: usize) -> Result<Option<Bytes>> {
+    pub(super) fn poll_body(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<Result<Option<Bytes>>> {
         match self {
-            Self::H1 { wire, .. } => wire.read_body(most).await.map_err(broken),
-            Self::H2 { stream, .. } => {
-                let piece = stream.read_response_body().await.map_err(|error| error.into_up())?;
-                stream.check_response_end_or_error().map_err(|error| error.into_up())?;
-                Ok(piece)
-            }
+            Self::H1 { wire, .. } => wire.poll_body(cx, most).map_err(broken),
+            Self::H2 { stream, .. } => pin!(h2_piece(stream)).poll(cx),
         }
     }
 
@@ -165,6 +210,25 @@ impl Upstream {
             Self::H2 { stream, .. } => stream.read_trailers().await.map_err(|error| error.into_up()),
         }
     }
+}
+
+/// Can be given up and begun again.
+async fn h2_answer(stream: &mut Http2Session, method: &Method) -> Result<Box<ResponseHeader>> {
+    stream.read_response_header().await.map_err(|error| error.into_up())?;
+    let ended = stream.check_response_end_or_error().map_err(|error| error.into_up())?;
+    let head = stream.response_header().cloned();
+    let head = head.ok_or_else(|| Error::new_up(ErrorType::InternalError))?;
+    match ended && promises_a_body(&head, method) {
+        true => Error::e_explain(ErrorType::H2Error, "a length and no body").map_err(Error::into_up),
+        false => Ok(Box::new(head)),
+    }
+}
+
+/// Can be given up and begun again.
+async fn h2_piece(stream: &mut Http2Session) -> Result<Option<Bytes>> {
+    let piece = stream.read_response_body().await.map_err(|error| error.into_up())?;
+    stream.check_response_end_or_error().map_err(|error| error.into_up())?;
+    Ok(piece)
 }
 
 fn promises_a_body(head: &ResponseHeader, method: &Method) -> bool {

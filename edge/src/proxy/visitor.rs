@@ -4,7 +4,13 @@
 //! still comes. Over HTTP/2 a visitor says how much it takes; [`Out::room`] tells, and nobody reads from an origin what
 //! there is no room for.
 
-use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use h2::{Reason, SendStream};
@@ -91,15 +97,9 @@ impl<'s> In<'s> {
     }
 
     /// Waits until the visitor goes, once its body has come whole.
-    pub(super) async fn gone(&mut self, out: Option<&mut H2Out>) -> Box<Error> {
-        let gone = match (out, &mut *self.session) {
-            (Some(out), _) => {
-                poll_fn(|cx| out.stream.poll_reset(cx)).await.map(|_| ()).or_err(ErrorType::H2Error, "reset")
-            }
-            (None, session) => session.read_body_or_idle(true).await.map(|_| ()),
-        };
-        match gone {
-            Ok(()) => Error::new(ErrorType::ConnectionClosed),
+    pub(super) async fn gone(&mut self) -> Box<Error> {
+        match self.session.read_body_or_idle(true).await {
+            Ok(_) => Error::new(ErrorType::ConnectionClosed),
             Err(error) => error,
         }
         .into_down()
@@ -132,55 +132,63 @@ pub(super) async fn write_head(
 }
 
 impl H2Out {
-    /// How much the visitor takes; waits until it is more than nothing. Can be given up and begun again.
+    /// How much the visitor takes at once; it is kept for this stream until it is used or given back.
+    pub(super) fn take_room(&mut self) -> usize {
+        self.stream.reserve_capacity(H2_PIECE);
+        let room = self.stream.capacity().min(H2_PIECE);
+        if room > 0 {
+            self.deadline = None;
+        }
+        room
+    }
+
+    /// Leaves the connection's window to other streams while nothing comes for this one.
+    pub(super) fn give_room_back(&mut self) {
+        self.stream.reserve_capacity(1);
+    }
+
+    /// Waits until the visitor takes more than nothing. Can be given up and begun again.
     ///
     /// # Errors
     /// The stream was reset, or the visitor has taken nothing for too long.
-    pub(super) async fn room(&mut self) -> Result<usize> {
-        if let Some(room) = self.room_now() {
-            return Ok(room);
-        }
+    pub(super) async fn wait_for_room(&mut self) -> Result<()> {
         let limit = self.limit;
         let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + limit);
-        let waited = timeout_at(
-            deadline,
-            poll_fn(|cx| {
-                loop {
-                    match self.stream.poll_capacity(cx) {
-                        // The library may wake for nothing.
-                        Poll::Ready(Some(Ok(0))) => {}
-                        Poll::Ready(Some(Ok(room))) => return Poll::Ready(Ok(room)),
-                        Poll::Ready(Some(Err(error))) => {
-                            return Poll::Ready(Err(Error::because(ErrorType::H2Error, "reset", error)));
-                        }
-                        Poll::Ready(None) => return Poll::Ready(Err(Error::new(ErrorType::ConnectionClosed))),
-                        Poll::Pending => return Poll::Pending,
-                    }
-                }
-            }),
-        );
-        match waited.await {
-            Ok(room) => {
-                self.deadline = None;
-                Ok(room.map_err(|error| error.into_down())?.min(H2_PIECE))
-            }
+        match timeout_at(deadline, poll_fn(|cx| self.poll_room(cx))).await {
+            Ok(room) => room.map_err(Error::into_down),
             Err(_) => Error::e_explain(ErrorType::WriteTimedout, "an answer is not taken").map_err(Error::into_down),
         }
     }
 
-    /// How much the visitor takes at once.
-    pub(super) fn room_now(&mut self) -> Option<usize> {
-        self.stream.reserve_capacity(H2_PIECE);
-        let room = self.stream.capacity();
-        (room > 0).then(|| {
-            self.deadline = None;
-            room.min(H2_PIECE)
-        })
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        loop {
+            return Poll::Ready(match ready!(self.stream.poll_capacity(cx)) {
+                // The library may wake for nothing.
+                Some(Ok(0)) => continue,
+                Some(Ok(_)) => Ok(()),
+                Some(Err(error)) => Err(Error::because(ErrorType::H2Error, "reset", error)),
+                None => Err(Error::new(ErrorType::ConnectionClosed)),
+            });
+        }
     }
 
-    /// What is held for the whole connection.
-    pub(super) fn backlog(&self) -> Arc<Backlog> {
-        self.backlog.clone()
+    /// Ready when the visitor has reset the stream.
+    pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Box<Error>> {
+        let gone = ready!(self.stream.poll_reset(cx)).or_err(ErrorType::H2Error, "reset");
+        Poll::Ready(gone.err().unwrap_or_else(|| Error::new(ErrorType::ConnectionClosed)).into_down())
+    }
+
+    /// Waits for something, and no longer than the visitor does.
+    ///
+    /// # Errors
+    /// The visitor has reset the stream.
+    pub(super) async fn unless_gone<T>(&mut self, event: impl Future<Output = T>) -> Result<T> {
+        let mut event = pin!(event);
+        poll_fn(|cx| match self.poll_gone(cx) {
+            Poll::Ready(gone) => Poll::Ready(Err(gone)),
+            Poll::Pending => event.as_mut().poll(cx).map(Ok),
+        })
+        .await
     }
 
     /// Sends a piece that there is room for.

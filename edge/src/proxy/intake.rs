@@ -1,0 +1,197 @@
+//! [`Intake`]: an answer is read from its origin as far as its visitor has room for it.
+//!
+//! An HTTP/1 visitor has one answer at a time. An HTTP/2 visitor may have a hundred that it takes nothing of, and each of
+//! them is to keep next to nothing meanwhile. So nothing is read while much waits for the connection's socket
+//! ([`Backlog`]), nothing that the stream's window has no room for, and over TLS, where it is a whole record or nothing,
+//! only with room for all of it or on one of the connection's seats ([`super::Seats`]).
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::Method;
+use pingora_core::{Error, ErrorType, Result};
+use pingora_http::ResponseHeader;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::{
+    backlog::Backlog,
+    seats::{Part, Seat},
+    upstream::Upstream,
+    visitor::H2Out,
+};
+use crate::{connection::Visit, origin::RECORD};
+
+/// Most of an answer's body that is read at once for a visitor of HTTP/1.
+const PIECE: usize = 64 * 1024;
+/// Room that is enough for a record, but for a remainder that is nothing to speak of: four records less one byte are the
+/// window that HTTP/2 begins with.
+const ROOM: usize = RECORD - 1024;
+
+/// How one answer is read.
+pub(super) struct Intake {
+    visit: Arc<Visit>,
+    /// Held while something was read that the visitor has not taken.
+    seat: Option<Seat>,
+}
+
+impl Intake {
+    pub(super) fn new(visit: Arc<Visit>) -> Self {
+        Self { visit, seat: None }
+    }
+
+    fn backlog(&self) -> &Backlog {
+        &self.visit.backlog
+    }
+
+    /// Whether reading on would make this exchange hold a record.
+    fn needs_seat(&self, origin: &Upstream) -> bool {
+        self.seat.is_none() && self.visit.is_h2() && origin.has_records() && !origin.holds()
+    }
+
+    /// The next head, interim ones too; until `deadline` the origin may be silent. Can be given up and begun again.
+    ///
+    /// # Errors
+    /// The origin is the source, or the visitor if it has no room for what the origin answered.
+    pub(super) async fn head(
+        &mut self,
+        origin: &mut Upstream,
+        method: &Method,
+        deadline: Option<Instant>,
+    ) -> Result<Box<ResponseHeader>> {
+        loop {
+            if self.needs_seat(origin) {
+                origin.settle();
+                until(deadline, poll_fn(|cx| origin.poll_ready(cx))).await?;
+                self.sit_down(Part::Head).await?;
+            }
+            let read = poll_fn(|cx| match origin.poll_head(cx, method) {
+                Poll::Pending if self.leaves(origin) => Poll::Ready(Ok(None)),
+                head => head.map_ok(Some),
+            });
+            if let Some(head) = until(deadline, read).await? {
+                self.leaves(origin);
+                return Ok(head);
+            }
+        }
+    }
+
+    /// The next piece of the body, none at its end. The origin's silence counts while it is listened to. Can be given up
+    /// and begun again.
+    ///
+    /// # Errors
+    /// The origin is the source, or the visitor: it left or took nothing for too long.
+    pub(super) async fn piece(
+        &mut self,
+        origin: &mut Upstream,
+        out: Option<&mut H2Out>,
+        silence: Duration,
+    ) -> Result<Option<Bytes>> {
+        let silent = |_| Error::new_up(ErrorType::ReadTimedout);
+        let Some(out) = out else {
+            return timeout(silence, poll_fn(|cx| origin.poll_body(cx, PIECE))).await.map_err(silent)?;
+        };
+        loop {
+            self.wait_for_room(origin, out, silence).await?;
+            let read = poll_fn(|cx| self.poll_piece(cx, origin, out));
+            if let Some(piece) = timeout(silence, read).await.map_err(silent)?? {
+                return Ok(piece);
+            }
+        }
+    }
+
+    /// Waits until the stream, its connection and, over TLS, a seat have room for what is read next.
+    async fn wait_for_room(&mut self, origin: &mut Upstream, out: &mut H2Out, silence: Duration) -> Result<()> {
+        loop {
+            let room = out.take_room();
+            if room == 0 {
+                origin.settle();
+                out.wait_for_room().await?;
+            } else if self.backlog().is_full() {
+                origin.settle();
+                out.give_room_back();
+                out.unless_gone(poll_fn(|cx| self.backlog().poll_room(cx))).await?;
+            } else if room < ROOM && self.needs_seat(origin) {
+                origin.settle();
+                out.give_room_back();
+                let ready = out.unless_gone(poll_fn(|cx| origin.poll_ready(cx)));
+                timeout(silence, ready).await.map_err(|_| Error::new_up(ErrorType::ReadTimedout))???;
+                out.unless_gone(self.sit_down(Part::Body)).await??;
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The next piece; none when there is no room any more, and everything begins again.
+    fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+        origin: &mut Upstream,
+        out: &mut H2Out,
+    ) -> Poll<Result<Option<Option<Bytes>>>> {
+        if let Poll::Ready(gone) = out.poll_gone(cx) {
+            return Poll::Ready(Err(gone));
+        }
+        // Looked at whenever the origin is about to be read: what was room for all may have been taken.
+        let room = out.take_room();
+        if room == 0 || self.backlog().is_full() || room < ROOM && self.needs_seat(origin) {
+            return Poll::Ready(Ok(None));
+        }
+        match origin.poll_body(cx, room) {
+            Poll::Pending => {
+                out.give_room_back();
+                if self.leaves(origin) { Poll::Ready(Ok(None)) } else { Poll::Pending }
+            }
+            Poll::Ready(piece) => {
+                self.leaves(origin);
+                Poll::Ready(piece.map(Some))
+            }
+        }
+    }
+
+    /// Waits for a seat, as long as the visitor takes something of what others wait for.
+    async fn sit_down(&mut self, part: Part) -> Result<()> {
+        let (visit, limit) = (&self.visit, self.visit.policy.limits.write_timeout);
+        // Boxed: it is rare to wait, and every request's future would have room for it.
+        let mut seat = Box::pin(async {
+            poll_fn(|cx| visit.backlog.poll_room(cx)).await;
+            visit.seats.take(part).await
+        });
+        loop {
+            let taken = visit.backlog.taken();
+            match timeout(limit, &mut seat).await {
+                Ok(seat) => {
+                    self.seat = seat;
+                    return Ok(());
+                }
+                Err(_) if visit.backlog.taken() != taken => {}
+                Err(_) => {
+                    return Error::e_explain(ErrorType::WriteTimedout, "answers are not taken")
+                        .map_err(Error::into_down);
+                }
+            }
+        }
+    }
+
+    /// Frees the seat of an exchange that holds nothing; whether it had one.
+    fn leaves(&mut self, origin: &Upstream) -> bool {
+        !origin.holds() && self.seat.take().is_some()
+    }
+}
+
+/// The origin may be silent until then.
+async fn until<T>(deadline: Option<Instant>, answer: impl Future<Output = Result<T>>) -> Result<T> {
+    match deadline {
+        None => answer.await,
+        Some(deadline) => {
+            let answer = timeout_at(deadline, pin!(answer)).await;
+            answer.map_err(|_| Error::new_up(ErrorType::ReadTimedout))?
+        }
+    }
+}

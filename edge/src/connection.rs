@@ -5,10 +5,10 @@ use std::{
     future::poll_fn,
     io::{self, IoSlice},
     net::SocketAddr,
-    os::fd::AsRawFd,
+    os::fd::{AsRawFd, RawFd},
     pin::Pin,
     sync::{Arc, OnceLock},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
 };
 
 use async_trait::async_trait;
@@ -16,7 +16,7 @@ use certs::Leaf;
 use names::Hostname;
 use pingora_core::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
-    UniqueIDType, raw_connect::ProxyDigest,
+    UniqueIDType, l4::ext, raw_connect::ProxyDigest,
 };
 use pingora_http::ResponseHeader;
 use rustls::HandshakeKind;
@@ -194,11 +194,40 @@ impl Connection {
         matches!(arrived, Ok(Ok(true)))
     }
 
+    /// Whether the socket has not taken all that was written.
+    fn is_stuck(&self) -> bool {
+        self.tls.get_ref().get_ref().1.wants_write()
+    }
+
+    /// Bytes that the socket has taken so far.
+    fn taken(&self) -> usize {
+        self.tls.get_ref().get_ref().0.taken()
+    }
+
+    /// Looks how much the socket has room for, once in so many bytes.
+    fn look(&self, wrote: usize) {
+        let backlog = &self.visit.backlog;
+        if self.is_stuck() {
+            backlog.has_room(0);
+        } else if backlog.wrote(wrote) {
+            backlog.has_room(send_room(self.id()));
+        }
+    }
+
     /// Whether its end would cut off a response. HTTP/2 has its own words for that (RFC 9113 section 6.4), and so has
     /// what goes through a tunnel.
     fn is_within_response(&self) -> bool {
         !self.h2 && self.visit.turns.is_busy() && self.visit.tunnel.get().is_none()
     }
+}
+
+/// What a socket takes without making anybody wait, in bytes. The kernel counts its own part of what lies there, which can
+/// be as much again and more.
+fn send_room(socket: RawFd) -> usize {
+    let (Ok(buffer), Ok(info)) = (ext::get_snd_buf(socket), ext::get_tcp_info(socket)) else { return 0 };
+    let flying = info.tcpi_unacked.saturating_mul(info.tcpi_snd_mss);
+    let lies = flying.saturating_add(info.tcpi_notsent_bytes);
+    (buffer / 3).saturating_sub(usize::try_from(lies).unwrap_or(usize::MAX))
 }
 
 /// The visit of a request, from the digest of its session.
@@ -220,12 +249,17 @@ impl AsyncRead for Connection {
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tls).poll_write(cx, buf)
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tls).poll_flush(cx)
+        let before = self.taken();
+        let flushed = Pin::new(&mut self.tls).poll_flush(cx);
+        if flushed.is_pending() && self.taken() != before {
+            self.tls.write_moves(cx);
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -238,7 +272,13 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tls).poll_write_vectored(cx, bufs)
+        if self.is_stuck() {
+            // The TLS library would take more and keep it, encrypted.
+            ready!(self.as_mut().poll_flush(cx))?;
+        }
+        let wrote = ready!(Pin::new(&mut self.tls).poll_write_vectored(cx, bufs))?;
+        self.look(wrote);
+        Poll::Ready(Ok(wrote))
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -15,8 +15,10 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Gathered bytes that are sent without waiting for more: one full TLS record (RFC 8446 section 5.1).
-const ENOUGH: usize = 16 * 1024;
+/// Bytes that are sent without waiting for more.
+const ENOUGH: usize = 4 * 1024;
+/// Pieces that one system call sends.
+const PIECES: usize = 16;
 
 /// A stream whose small writes are gathered.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub struct Gather<S> {
     /// Empty and without memory whenever nothing waits, so that an idle connection costs none.
     waiting: Vec<u8>,
     sent: usize,
+    /// Bytes that the stream below took; it may begin anew at zero.
+    taken: usize,
     phase: Phase,
 }
 
@@ -41,7 +45,12 @@ enum Phase {
 impl<S> Gather<S> {
     /// Gathers the writes of a handshake.
     pub fn new(inner: S) -> Self {
-        Self { inner, waiting: Vec::new(), sent: 0, phase: Phase::Handshake }
+        Self { inner, waiting: Vec::new(), sent: 0, taken: 0, phase: Phase::Handshake }
+    }
+
+    /// Bytes that were taken so far; any change is progress.
+    pub fn taken(&self) -> usize {
+        self.taken
     }
 
     /// The handshake is over: from now on a flush sends. What still waits goes with the first write.
@@ -56,11 +65,34 @@ impl<S: AsyncWrite + Unpin> Gather<S> {
         while let Some(rest) = self.waiting.get(self.sent..).filter(|rest| !rest.is_empty()) {
             match ready!(Pin::new(&mut self.inner).poll_write(cx, rest))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                count => self.sent += count,
+                count => {
+                    self.sent += count;
+                    self.taken = self.taken.wrapping_add(count);
+                }
             }
         }
         (self.waiting, self.sent) = (Vec::new(), 0);
         Poll::Ready(Ok(()))
+    }
+
+    /// Sends what waits and as much of `bufs` as goes with it; how much of them went.
+    fn poll_send_with(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let rest = self.waiting.get(self.sent..).unwrap_or_default();
+        let mut slices = [IoSlice::new(&[]); PIECES];
+        let all = std::iter::once(IoSlice::new(rest)).chain(bufs.iter().copied());
+        slices.iter_mut().zip(all).for_each(|(slot, slice)| *slot = slice);
+        let written = ready!(Pin::new(&mut self.inner).poll_write_vectored(cx, &slices))?;
+        if written == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        self.taken = self.taken.wrapping_add(written);
+        let gone = written.saturating_sub(rest.len());
+        if written >= rest.len() {
+            (self.waiting, self.sent) = (Vec::new(), 0);
+        } else {
+            self.sent += written;
+        }
+        Poll::Ready(Ok(gone))
     }
 
     fn note_write(&mut self) {
@@ -101,9 +133,16 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gather<S> {
             }
             return Poll::Ready(Ok(total));
         }
-        // Large writes are not copied: first what waits, then they themselves.
-        ready!(self.poll_send(cx))?;
-        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+        // Large writes are not copied: they go with what waits.
+        while !self.waiting.is_empty() {
+            let written = ready!(self.poll_send_with(cx, bufs))?;
+            if written > 0 {
+                return Poll::Ready(Ok(written));
+            }
+        }
+        let written = ready!(Pin::new(&mut self.inner).poll_write_vectored(cx, bufs))?;
+        self.taken = self.taken.wrapping_add(written);
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {

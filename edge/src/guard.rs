@@ -454,6 +454,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
     }
 }
 
+impl<S> Guard<S> {
+    /// A part of what is sent was taken: the time for the rest begins anew.
+    pub fn write_moves(&mut self, cx: &mut Context<'_>) {
+        self.pace.write_done();
+        self.pace.expect_write(self.limits.write);
+        // It has just been set.
+        let _ = self.pace.poll_late(cx);
+    }
+}
+
 impl<S: AsyncBufRead + AsyncWrite + Unpin> Guard<S> {
     /// Ready when a request begins to arrive, with false when none will; it is left to be read.
     pub fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::stack::Proxying;
 
+const INITIAL_WINDOW_SIZE: u16 = 4;
 const HEAD: &str = "GET / HTTP/1.1\r\nHost: a.test\r\nX: ";
 
 /// Sends a head that never ends, a byte at a time, until the edge has had enough.
@@ -84,7 +85,7 @@ async fn a_body_that_stalls_on_http2_ends_its_stream_and_no_other() {
 async fn a_response_that_nobody_takes_is_given_up() {
     let stack = Proxying::start_with("[limits]\nwrite_timeout = \"500ms\"").await;
     let mut raw = stack.raw("a.test").await;
-    raw.send("GET /bytes/100000000 HTTP/1.1\r\nHost: a.test\r\n\r\n").await.unwrap();
+    raw.send("GET /bytes/20000000 HTTP/1.1\r\nHost: a.test\r\n\r\n").await.unwrap();
     assert!(raw.hears_within(Duration::from_secs(30)).await);
     wait::until("no connection is open", async || {
         (stack.edge.metric("namegate_edge_connections_open").await < 0.5).then_some(())
@@ -120,14 +121,31 @@ mod alone {
     #[tokio::test]
     async fn two_thousand_slow_visitors_cost_little_and_others_do_not_notice() {
         // Longer than it takes to open them all, so that they are there at once.
-        let stack = Proxying::start_with("[limits]\nrequest_header_timeout = \"2m\"").await;
+        let patient = "[limits]\nrequest_header_timeout = \"2m\"\nwrite_timeout = \"10m\"";
+        let stack = Proxying::start_with(patient).await;
         let quiet = p99(&stack).await;
         let before = stack.resident_kib();
-        let mut slow = Vec::new();
-        for _ in 0..SLOW {
-            let mut raw = stack.raw("a.test").await;
-            raw.send(HEAD).await.unwrap();
-            slow.push(raw);
+        let (mut slow, mut reading, mut shut) = (Vec::new(), Vec::new(), Vec::new());
+        for n in 0..SLOW {
+            match n % 20 {
+                0..10 => {
+                    let mut raw = stack.raw("a.test").await;
+                    raw.send(HEAD).await.unwrap();
+                    slow.push(raw);
+                }
+                // Fewer: the kernel takes megabytes of each answer before the edge has to wait.
+                10 => {
+                    let mut raw = stack.raw("a.test").await;
+                    raw.send("GET /bytes/20000000 HTTP/1.1\r\nHost: a.test\r\n\r\n").await.unwrap();
+                    reading.push(raw);
+                }
+                _ => {
+                    let mut frames = stack.frames("a.test", &[(INITIAL_WINDOW_SIZE, 0)]).await;
+                    frames.send(&Frame::get(1, "a.test", "/bytes/100000")).await.unwrap();
+                    assert_eq!(frames.outcome(1).await, Ended::Status(200));
+                    shut.push(frames);
+                }
+            }
         }
         let busy = p99(&stack).await;
         // The allocator gives back what the handshakes needed, ten seconds later and when it is asked for more.
@@ -140,6 +158,7 @@ mod alone {
         for raw in &mut slow {
             raw.send("x").await.unwrap();
         }
+        drop((reading, shut));
     }
 
     /// The 99th percentile of requests on one connection.

@@ -40,7 +40,11 @@ impl Socket {
     ) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(tcp) => {
-                came.reserve(room);
+                // What was large for an earlier piece would be kept as it is for every later one.
+                match came.is_empty() && came.capacity() > room {
+                    true => *came = BytesMut::with_capacity(room),
+                    false => came.reserve(room),
+                }
                 poll_read_buf(Pin::new(tcp), cx, &mut came.limit(room))
             }
             Self::Tls(tls) => poll_record(tls, cx, came),

@@ -1,4 +1,7 @@
-//! [`Backlog`]: how much of its answers the edge holds for one HTTP/2 connection.
+//! [`Backlog`]: how much of its answers the edge holds for one connection.
+//!
+//! What is read at once is what the socket has room for, as far as it is known ([`Backlog::piece`]): a fast visitor gets
+//! large pieces, and one that takes nothing leaves a small one behind.
 //!
 //! The h2 library takes what a stream's window allows and keeps it until the socket takes it, for each stream up to a
 //! limit of its own. A visitor that opens all windows and reads nothing would make it keep that limit a hundred times.
@@ -8,7 +11,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker},
 };
@@ -16,15 +19,34 @@ use std::{
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-/// Bytes that wait at once, before nothing more is read; what was being read just then comes on top.
-const ENOUGH: usize = 96 * 1024;
+/// What is read at once for a socket that has room for it.
+const MOST: usize = 64 * 1024;
+/// What is read at once for one that has none.
+const LEAST: usize = 4 * 1024;
+/// What every socket has room for at its start.
+const START: usize = 16 * 1024;
 
-/// Counts what waits. One for each connection of HTTP/2.
-#[derive(Debug, Default)]
+/// Counts what waits. One for each connection.
+#[derive(Debug)]
 pub(crate) struct Backlog {
+    /// What the socket has room for.
+    room: AtomicUsize,
     held: AtomicUsize,
     taken: AtomicUsize,
+    anybody: AtomicBool,
     waiting: Mutex<Vec<Waker>>,
+}
+
+impl Default for Backlog {
+    fn default() -> Self {
+        Self {
+            room: AtomicUsize::new(START),
+            held: AtomicUsize::new(0),
+            taken: AtomicUsize::new(0),
+            anybody: AtomicBool::new(false),
+            waiting: Mutex::default(),
+        }
+    }
 }
 
 /// A piece that is counted until it is dropped.
@@ -34,13 +56,37 @@ struct Counted {
 }
 
 impl Backlog {
+    /// These many bytes were given to the socket; whether its room is to be looked at again.
+    pub(crate) fn wrote(&self, count: usize) -> bool {
+        let left = self.room.load(Ordering::Relaxed).saturating_sub(count);
+        self.room.store(left, Ordering::Relaxed);
+        left < LEAST
+    }
+
+    /// The socket has room for these many bytes.
+    pub(crate) fn has_room(&self, room: usize) {
+        self.room.store(room, Ordering::SeqCst);
+        self.wake();
+    }
+
+    /// How much may be read at once: what the socket has room for beside what waits for it.
+    pub(super) fn piece(&self) -> usize {
+        self.enough().saturating_sub(self.held.load(Ordering::Relaxed)).max(LEAST)
+    }
+
+    /// Bytes that wait at once, before nothing more is read; what was being read just then comes on top.
+    fn enough(&self) -> usize {
+        self.room.load(Ordering::SeqCst).clamp(LEAST, MOST)
+    }
+
     /// Ready when more may be read.
     pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
         if !self.is_full() {
             return Poll::Ready(());
         }
         let mut waiting = self.waiting.lock();
-        // Looked at again under the lock, which whoever makes room takes before it wakes.
+        self.anybody.store(true, Ordering::SeqCst);
+        // Looked at again: whoever makes room has either done so by now, or sees that somebody waits.
         if !self.is_full() {
             return Poll::Ready(());
         }
@@ -52,7 +98,7 @@ impl Backlog {
 
     /// Whether enough waits.
     pub(super) fn is_full(&self) -> bool {
-        self.held.load(Ordering::Acquire) >= ENOUGH
+        self.held.load(Ordering::SeqCst) >= self.enough()
     }
 
     /// The piece, counted for as long as anybody holds a part of it.
@@ -68,9 +114,16 @@ impl Backlog {
 
     fn sent(&self, count: usize) {
         self.taken.fetch_add(count, Ordering::Relaxed);
-        let before = self.held.fetch_sub(count, Ordering::AcqRel);
-        if before >= ENOUGH && before - count < ENOUGH {
-            let waiting = std::mem::take(&mut *self.waiting.lock());
+        self.held.fetch_sub(count, Ordering::SeqCst);
+        self.wake();
+    }
+
+    /// Wakes who waits, if there is room.
+    fn wake(&self) {
+        if self.anybody.load(Ordering::SeqCst) && !self.is_full() {
+            let mut waiting = self.waiting.lock();
+            self.anybody.store(false, Ordering::SeqCst);
+            let waiting = std::mem::take(&mut *waiting);
             waiting.into_iter().for_each(Waker::wake);
         }
     }
@@ -108,8 +161,7 @@ mod tests {
         let (backlog, woken) = (Arc::<Backlog>::default(), Arc::<Woken>::default());
         let waker = Waker::from(woken.clone());
         let cx = Context::from_waker(&waker);
-        let piece = backlog.count(Bytes::from(vec![7; ENOUGH]));
-        assert_eq!(piece.len(), ENOUGH);
+        let piece = backlog.count(Bytes::from(vec![7; START * 2]));
         assert!(backlog.poll_room(&cx).is_pending());
         assert!(backlog.poll_room(&cx).is_pending());
         assert_eq!(backlog.waiting.lock().len(), 1, "one task waits once");

@@ -27,8 +27,6 @@ use super::{
 };
 use crate::{connection::Visit, origin::RECORD};
 
-/// Most of an answer's body that is read at once for a visitor of HTTP/1.
-const PIECE: usize = 64 * 1024;
 /// Room that is enough for a record, but for a remainder that is nothing to speak of: four records less one byte are the
 /// window that HTTP/2 begins with.
 const ROOM: usize = RECORD - 1024;
@@ -94,7 +92,8 @@ impl Intake {
     ) -> Result<Option<Bytes>> {
         let silent = |_| Error::new_up(ErrorType::ReadTimedout);
         let Some(out) = out else {
-            return timeout(silence, poll_fn(|cx| origin.poll_body(cx, PIECE))).await.map_err(silent)?;
+            let most = self.backlog().piece();
+            return timeout(silence, poll_fn(|cx| origin.poll_body(cx, most))).await.map_err(silent)?;
         };
         loop {
             self.wait_for_room(origin, out, silence).await?;
@@ -143,7 +142,7 @@ impl Intake {
         if room == 0 || self.backlog().is_full() || room < ROOM && self.needs_seat(origin) {
             return Poll::Ready(Ok(None));
         }
-        match origin.poll_body(cx, room) {
+        match origin.poll_body(cx, room.min(self.backlog().piece())) {
             Poll::Pending => {
                 out.give_room_back();
                 if self.leaves(origin) { Poll::Ready(Ok(None)) } else { Poll::Pending }

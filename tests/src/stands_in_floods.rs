@@ -101,19 +101,31 @@ mod alone {
         took[took.len() * 99 / 100]
     }
 
-    /// Does this on a thread of its own, again and again, until it is told to stop: what the test itself measures is
-    /// not to wait for what the flood's own client is doing.
-    fn again_and_again<F: Future<Output = ()>>(
-        stop: &Arc<AtomicBool>,
-        mut work: impl FnMut() -> F + Send + 'static,
-    ) -> JoinHandle<()> {
-        let stop = stop.clone();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            while !stop.load(Ordering::Relaxed) {
-                runtime.block_on(work());
-            }
-        })
+    /// Somebody who does the same again and again, on a thread of its own: what the test itself measures is not to wait
+    /// for what the flood's own client is doing.
+    struct Again {
+        stop: Arc<AtomicBool>,
+        thread: JoinHandle<()>,
+    }
+
+    impl Again {
+        fn and_again<F: Future<Output = ()>>(mut work: impl FnMut() -> F + Send + 'static) -> Self {
+            let stop = Arc::<AtomicBool>::default();
+            let stopped = stop.clone();
+            let thread = std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                while !stopped.load(Ordering::Relaxed) {
+                    runtime.block_on(work());
+                }
+            });
+            Self { stop, thread }
+        }
+
+        async fn end(self) {
+            self.stop.store(true, Ordering::Relaxed);
+            // Not waited for here: its last round needs the gate, which runs on this very thread.
+            tokio::task::spawn_blocking(|| self.thread.join().unwrap()).await.unwrap();
+        }
     }
 
     #[tokio::test]
@@ -134,9 +146,9 @@ mod alone {
         })
         .await;
 
-        let (stop, rounds) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+        let rounds = Arc::<AtomicUsize>::default();
         let (visitor, count) = (hostile.clone(), rounds.clone());
-        let flooding = again_and_again(&stop, move || {
+        let flooding = Again::and_again(move || {
             let (visitor, count) = (visitor.clone(), count.clone());
             async move {
                 flood_once(&visitor, edge).await;
@@ -145,8 +157,7 @@ mod alone {
         });
         wait::until("a flood is on", async || (rounds.load(Ordering::Relaxed) > 0).then_some(())).await;
         let busy = p99(&client, edge).await;
-        stop.store(true, Ordering::Relaxed);
-        flooding.join().unwrap();
+        flooding.end().await;
         assert!(busy <= quiet.max(NOISE) * 2, "p99 {quiet:?} became {busy:?}");
     }
 
@@ -165,8 +176,8 @@ mod alone {
 
         let (begun, asked) = (Instant::now(), stack.gate.asked_in_all());
         let sent = Arc::<AtomicUsize>::default();
-        let (stop, counted) = (Arc::<AtomicBool>::default(), sent.clone());
-        let flooding = again_and_again(&stop, move || {
+        let counted = sent.clone();
+        let flooding = Again::and_again(move || {
             let counted = counted.clone();
             async move {
                 let from = counted.load(Ordering::Relaxed);
@@ -178,8 +189,7 @@ mod alone {
         let busy = handshakes(&client, edge).await;
         wait::until("all names were asked for", async || (sent.load(Ordering::Relaxed) >= NAMES).then_some(())).await;
         let (took, asked) = (begun.elapsed(), stack.gate.asked_in_all() - asked);
-        stop.store(true, Ordering::Relaxed);
-        flooding.join().unwrap();
+        flooding.end().await;
 
         assert!(busy <= quiet.max(NOISE) * 3, "p99 of a known name's handshakes: {quiet:?} became {busy:?}");
         // Ten seconds' worth at once, and fifty for each second since.

@@ -222,12 +222,12 @@ impl Connection {
 }
 
 /// What a socket takes without making anybody wait, in bytes. The kernel counts its own part of what lies there, which can
-/// be as much again and more.
+/// be as much again.
 fn send_room(socket: RawFd) -> usize {
     let (Ok(buffer), Ok(info)) = (ext::get_snd_buf(socket), ext::get_tcp_info(socket)) else { return 0 };
-    let flying = info.tcpi_unacked.saturating_mul(info.tcpi_snd_mss);
-    let lies = flying.saturating_add(info.tcpi_notsent_bytes);
-    (buffer / 3).saturating_sub(usize::try_from(lies).unwrap_or(usize::MAX))
+    let arrived = info.tcpi_bytes_acked.saturating_add(info.tcpi_bytes_retrans);
+    let lies = info.tcpi_bytes_sent.saturating_sub(arrived).saturating_add(info.tcpi_notsent_bytes.into());
+    (buffer / 2).saturating_sub(usize::try_from(lies).unwrap_or(usize::MAX))
 }
 
 /// The visit of a request, from the digest of its session.

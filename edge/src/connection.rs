@@ -62,7 +62,7 @@ pub struct Visit {
     pub forwarding: Forwarding,
     /// Beginnings and ends of requests.
     pub(crate) turns: Turns,
-    /// What of its answers is held for it, over HTTP/2.
+    /// How much of its answers is read at once, and of HTTP/2 what is held for it.
     pub(crate) backlog: Arc<Backlog>,
     /// Who of its exchanges may hold more, over HTTP/2.
     pub(crate) seats: Seats,

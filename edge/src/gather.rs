@@ -2,7 +2,7 @@
 //!
 //! A response leaves Pingora as a head and a body, and TLS 1.3 ends a handshake with session tickets that nobody waits
 //! for: three writes, three trips through the network stack. Here they wait for each other until somebody flushes, until
-//! reading finds nothing (then the peer may be waiting for what was gathered), or until a record's worth has come
+//! reading finds nothing (then the peer may be waiting for what was gathered), or until a few kilobytes have come
 //! together. While the handshake runs, only the second and third count: its flushes are the library's, not the peer's
 //! need.
 

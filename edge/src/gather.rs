@@ -80,8 +80,9 @@ impl<S: AsyncWrite + Unpin> Gather<S> {
         let rest = self.waiting.get(self.sent..).unwrap_or_default();
         let mut slices = [IoSlice::new(&[]); PIECES];
         let all = std::iter::once(IoSlice::new(rest)).chain(bufs.iter().copied());
-        slices.iter_mut().zip(all).for_each(|(slot, slice)| *slot = slice);
-        let written = ready!(Pin::new(&mut self.inner).poll_write_vectored(cx, &slices))?;
+        let used = slices.iter_mut().zip(all).map(|(slot, slice)| *slot = slice).count();
+        let slices = slices.get(..used).unwrap_or_default();
+        let written = ready!(Pin::new(&mut self.inner).poll_write_vectored(cx, slices))?;
         if written == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
@@ -178,8 +179,19 @@ mod tests {
     use super::*;
 
     fn pair() -> (Gather<DuplexStream>, DuplexStream) {
-        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        pair_taking(1 << 20)
+    }
+
+    /// A stream that takes so many bytes before somebody has to read them.
+    fn pair_taking(bytes: usize) -> (Gather<DuplexStream>, DuplexStream) {
+        let (ours, theirs) = tokio::io::duplex(bytes);
         (Gather::new(ours), theirs)
+    }
+
+    async fn read_all(mut stream: DuplexStream) -> Vec<u8> {
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).await.unwrap();
+        all
     }
 
     async fn arrives(stream: &mut DuplexStream) -> Option<Vec<u8>> {
@@ -235,20 +247,41 @@ mod tests {
 
     #[tokio::test]
     async fn every_byte_arrives_once_and_in_order_whatever_the_sizes() {
-        let (mut ours, mut theirs) = pair();
-        ours.handshake_done();
         let sizes = [1, 5000, ENOUGH - 1, ENOUGH, ENOUGH + 1, 100_000, 3, 40_000];
         let expected: Vec<u8> = sizes.iter().zip(1_u8..).flat_map(|(size, byte)| vec![byte; *size]).collect();
-        let reader = tokio::spawn(async move {
-            let mut all = Vec::new();
-            theirs.read_to_end(&mut all).await.unwrap();
-            all
-        });
-        for (size, byte) in sizes.iter().zip(1_u8..) {
-            ours.write_all(&vec![byte; *size]).await.unwrap();
+        // So much is taken at once: less than what waits, less than that and what goes with it, and all.
+        for taken in [1, 700, ENOUGH + 1, 1 << 20] {
+            let (mut ours, theirs) = pair_taking(taken);
+            ours.handshake_done();
+            let reader = tokio::spawn(read_all(theirs));
+            for (size, byte) in sizes.iter().zip(1_u8..) {
+                ours.write_all(&vec![byte; *size]).await.unwrap();
+            }
+            ours.shutdown().await.unwrap();
+            assert_eq!(ours.taken(), expected.len());
+            drop(ours);
+            assert!(reader.await.unwrap() == expected, "{taken} at once");
         }
-        ours.shutdown().await.unwrap();
-        drop(ours);
-        assert_eq!(reader.await.unwrap(), expected);
+    }
+
+    #[tokio::test]
+    async fn a_large_write_in_many_pieces_goes_with_what_waits() {
+        let pieces: Vec<Vec<u8>> = (1..=40_u8).map(|byte| vec![byte; 300]).collect();
+        for taken in [1, 299, 5000, 1 << 20] {
+            let (mut ours, theirs) = pair_taking(taken);
+            ours.handshake_done();
+            let reader = tokio::spawn(read_all(theirs));
+            ours.write_all(b"head").await.unwrap();
+            let mut slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+            let mut left = &mut slices[..];
+            while !left.is_empty() {
+                let written = ours.write_vectored(left).await.unwrap();
+                assert!(written > 0);
+                IoSlice::advance_slices(&mut left, written);
+            }
+            ours.shutdown().await.unwrap();
+            drop(ours);
+            assert!(reader.await.unwrap() == [b"head".to_vec(), pieces.concat()].concat(), "{taken} at once");
+        }
     }
 }

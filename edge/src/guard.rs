@@ -181,6 +181,14 @@ impl<S> Guard<S> {
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.io
     }
+
+    /// A part of what is sent was taken: the time for the rest begins anew.
+    pub fn write_moves(&mut self, cx: &mut Context<'_>) {
+        self.pace.write_done();
+        self.pace.expect_write(self.limits.write);
+        // It has just been set.
+        let _ = self.pace.poll_late(cx);
+    }
 }
 
 impl Protocol {
@@ -451,16 +459,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
             Protocol::Http1(http1) => http1.wrote(),
             Protocol::Http2(frames) => frames.sent(bytes),
         }
-    }
-}
-
-impl<S> Guard<S> {
-    /// A part of what is sent was taken: the time for the rest begins anew.
-    pub fn write_moves(&mut self, cx: &mut Context<'_>) {
-        self.pace.write_done();
-        self.pace.expect_write(self.limits.write);
-        // It has just been set.
-        let _ = self.pace.poll_late(cx);
     }
 }
 

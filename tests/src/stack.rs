@@ -3,6 +3,8 @@
 pub(crate) mod controlled;
 pub(crate) mod load;
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use http::Response;
 use test_support::{
@@ -10,6 +12,12 @@ use test_support::{
     client::{Raw, TlsClient, frames::Frames, http::HttpError},
     wait,
 };
+
+/// The 99th percentile.
+pub(crate) fn p99(mut took: Vec<Duration>) -> Duration {
+    took.sort();
+    took[took.len() * 99 / 100]
+}
 
 /// An edge that orders from Pebble, through a proxy that counts.
 pub(crate) struct Issuing {
@@ -101,6 +109,20 @@ impl Proxying {
     pub(crate) async fn frames(&self, name: &str, settings: &[(u16, u32)]) -> Frames {
         let visit = self.client().alpn(&["h2"]).visit(self.edge.https(), name).await.unwrap();
         visit.frames(settings).await.unwrap()
+    }
+
+    /// The 99th percentile of 500 requests on one connection of this name.
+    pub(crate) async fn p99(&self, name: &str) -> Duration {
+        let mut raw = self.raw(name).await;
+        let get = format!("GET /bytes/100 HTTP/1.1\r\nHost: {name}\r\n\r\n");
+        let mut took = Vec::new();
+        for _ in 0..500 {
+            let begun = Instant::now();
+            raw.send(&get).await.unwrap();
+            assert_eq!(raw.response().await.unwrap().status, 200);
+            took.push(begun.elapsed());
+        }
+        p99(took)
     }
 
     /// What the edge's process has in memory.

@@ -26,14 +26,14 @@ mod alone {
     };
     use tokio::time::Instant;
 
-    use crate::stack::{Issuing, Proxying};
+    use crate::stack::{Issuing, Proxying, p99};
 
     /// In which every flood has to be cut.
     const SOON: Duration = Duration::from_secs(1);
     /// What floods that are over may leave in memory.
     const LEFT_KIB: u64 = 1024;
-    /// Requests whose times make a percentile.
-    const ASKED: usize = 500;
+    /// Handshakes whose times make a percentile.
+    const ASKED: usize = 250;
     /// What the scheduler of two cores does to a request beside a flood; below it a ratio says nothing.
     const NOISE: Duration = Duration::from_millis(50);
     /// Invented names in the flood of hellos.
@@ -86,21 +86,6 @@ mod alone {
         longest
     }
 
-    /// The 99th percentile of requests on one connection.
-    async fn p99(client: &TlsClient, edge: SocketAddr) -> Duration {
-        let visit = client.clone().alpn(&["http/1.1"]).visit(edge, "known.test").await.unwrap();
-        let mut raw = visit.raw();
-        let mut took = Vec::new();
-        for _ in 0..ASKED {
-            let begun = Instant::now();
-            raw.send("GET /bytes/100 HTTP/1.1\r\nHost: known.test\r\n\r\n").await.unwrap();
-            assert_eq!(raw.response().await.unwrap().status, 200);
-            took.push(begun.elapsed());
-        }
-        took.sort();
-        took[took.len() * 99 / 100]
-    }
-
     /// Somebody who does the same again and again, on a thread of its own: what the test itself measures is not to wait
     /// for what the flood's own client is doing.
     struct Again {
@@ -133,7 +118,7 @@ mod alone {
         let stack = Proxying::start().await;
         let (client, edge) = (stack.client(), stack.edge.https());
         let hostile = client.clone().alpn(&["h2"]);
-        let quiet = p99(&client, edge).await;
+        let quiet = stack.p99("known.test").await;
         // The first time, so that what a process allocates once is there.
         flood_once(&hostile, edge).await;
         let before = stack.edge.resident_kib();
@@ -156,7 +141,7 @@ mod alone {
             }
         });
         wait::until("a flood is on", async || (rounds.load(Ordering::Relaxed) > 0).then_some(())).await;
-        let busy = p99(&client, edge).await;
+        let busy = stack.p99("known.test").await;
         flooding.end().await;
         assert!(busy <= quiet.max(NOISE) * 2, "p99 {quiet:?} became {busy:?}");
     }
@@ -215,12 +200,11 @@ mod alone {
     /// The 99th percentile of full handshakes for a known name, each with a request.
     async fn handshakes(client: &TlsClient, edge: SocketAddr) -> Duration {
         let mut took = Vec::new();
-        for _ in 0..ASKED / 2 {
+        for _ in 0..ASKED {
             let begun = Instant::now();
             assert_eq!(client.get(edge, "known.test", "/bytes/100").await.unwrap().status(), StatusCode::OK);
             took.push(begun.elapsed());
         }
-        took.sort();
-        took[took.len() * 99 / 100]
+        p99(took)
     }
 }

@@ -1,4 +1,5 @@
-//! What a guarded HTTP/2 connection hands to the library, whatever room there is and however it comes.
+//! What a guarded HTTP/2 connection hands to the library, whatever room there is and however it comes; and the time that a
+//! visitor has to take what is sent.
 
 use prometheus::Registry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -61,4 +62,28 @@ async fn an_idle_connection_holds_no_memory_for_trailers() {
     guard.read_exact(&mut out).await.unwrap();
     let Protocol::Http2(frames) = &mut guard.protocol else { panic!("it speaks HTTP/2") };
     assert_eq!(frames.altered().capacity(), 0);
+}
+
+/// A flush that may have a hundred parts is given its time for each of them.
+#[tokio::test(start_paused = true)]
+async fn whoever_takes_a_part_in_time_has_as_long_for_the_next() {
+    let (edge, _visitor) = tokio::io::duplex(10);
+    let mut guard = guarded(edge);
+    guard.write_all(&[0; 10]).await.unwrap();
+    let cut_after = async |guard: &mut Guard<tokio::io::DuplexStream>, limit| {
+        let begun = Instant::now();
+        let cut = tokio::time::timeout(limit, guard.write_all(b"more")).await;
+        cut.is_ok().then(|| (begun.elapsed(), cut.unwrap().unwrap_err().kind()))
+    };
+    let nearly = LIMITS.write_timeout - Duration::from_secs(1);
+    for _ in 0..5 {
+        assert_eq!(cut_after(&mut guard, nearly).await, None);
+        let moves = |cx: &mut Context<'_>| {
+            guard.write_moves(cx);
+            Poll::Ready(())
+        };
+        std::future::poll_fn(moves).await;
+    }
+    let cut = cut_after(&mut guard, LIMITS.write_timeout * 2).await;
+    assert_eq!(cut, Some((LIMITS.write_timeout, io::ErrorKind::TimedOut)));
 }

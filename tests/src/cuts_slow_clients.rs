@@ -160,4 +160,40 @@ mod alone {
         }
         drop((reading, shut));
     }
+
+    /// Large answers that nobody reads, over each version.
+    const UNREAD: u64 = 100;
+    /// What such a connection may hold: three times what an idle one has, and less than is read at once for a fast visitor.
+    const UNREAD_KIB: u64 = 80;
+
+    #[tokio::test]
+    async fn a_large_answer_that_nobody_reads_pins_little() {
+        for h2 in [false, true] {
+            let stack = Proxying::start_with("[limits]\nwrite_timeout = \"10m\"").await;
+            stack.p99("b.test").await;
+            let (before, mut raws, mut streams) = (stack.resident_kib(), Vec::new(), Vec::new());
+            for _ in 0..UNREAD {
+                if h2 {
+                    let mut frames = stack.frames("a.test", &[(INITIAL_WINDOW_SIZE, (1 << 31) - 1)]).await;
+                    let open = Frame::new(kind::WINDOW_UPDATE, 0, 0, ((1_u32 << 31) - 70_000).to_be_bytes());
+                    frames.send(&open).await.unwrap();
+                    frames.send(&Frame::get(1, "a.test", "/bytes/20000000")).await.unwrap();
+                    streams.push(frames);
+                } else {
+                    let mut raw = stack.raw("a.test").await;
+                    raw.send("GET /bytes/20000000 HTTP/1.1\r\nHost: a.test\r\n\r\n").await.unwrap();
+                    raws.push(raw);
+                }
+            }
+            // They are stuck long before these are answered.
+            stack.p99("b.test").await;
+            let pinned = || stack.resident_kib().saturating_sub(before) / UNREAD;
+            let little = wait::within(Duration::from_secs(20), async || {
+                stack.get("c.test", "/").await.unwrap();
+                (pinned() <= UNREAD_KIB).then_some(())
+            });
+            assert!(little.await.is_some(), "HTTP/2 {h2}: {} KiB for each connection", pinned());
+            drop((raws, streams));
+        }
+    }
 }

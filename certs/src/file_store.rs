@@ -11,6 +11,7 @@ mod certificates;
 mod disk;
 mod layout;
 mod metrics;
+mod purge;
 mod scan;
 
 use std::{
@@ -32,7 +33,7 @@ pub(crate) use self::{
     layout::{safe, stem, subject},
 };
 use self::{disk::Staging, metrics::Metrics, scan::Walk};
-use crate::{Bundle, Scanned, Store, StoreError};
+use crate::{Bundle, Leaving, Scanned, Store, StoreError};
 
 /// Operations on the disk at once: enough to fill a device's queue, far from tokio's 512 blocking threads.
 const MAX_OPERATIONS: usize = 32;
@@ -213,6 +214,11 @@ impl Store for FileStore {
     async fn save(&self, name: &Subject, bundle: &Bundle) -> Result<(), StoreError> {
         let (name, bundle) = (name.clone(), bundle.clone());
         self.run("save", move |disk| disk.save(&name, &bundle)).await
+    }
+
+    async fn purge(&self, name: &Subject, leaving: &Leaving) -> Result<usize, StoreError> {
+        let (name, leaving) = (name.clone(), leaving.clone());
+        self.run("purge", move |disk| disk.purge(&name, &leaving)).await
     }
 
     async fn scan(&self, visit: &mut (dyn FnMut(Vec<Scanned>) -> bool + Send)) -> Result<(), StoreError> {

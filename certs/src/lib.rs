@@ -40,4 +40,4 @@ pub use internal::{InternalCa, InternalCaError};
 pub use issuer::{ChallengeKind, IssueError, Issued, Issuer, IssuerKey, OrderLimit, Progress, RenewalHint};
 pub use leaf::{Leaf, LeafError};
 pub use observer::{Observer, Step};
-pub use store::{Bundle, Scanned, Store, StoreError};
+pub use store::{Bundle, Leaving, Scanned, Store, StoreError};

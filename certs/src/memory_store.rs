@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use names::Subject;
 use parking_lot::Mutex;
 
-use crate::{Bundle, Leaf, Scanned, Store, StoreError};
+use crate::{Bundle, Leaf, Leaving, Scanned, Store, StoreError};
 
 #[derive(Default)]
 pub(crate) struct MemoryStore {
@@ -68,13 +68,21 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    async fn purge(&self, name: &Subject, leaving: &Leaving) -> Result<usize, StoreError> {
+        self.works("remove", name.as_str())?;
+        let mut certificates = self.certificates.lock();
+        let goes = certificates.get(name).is_some_and(|bundle| leaving.takes(&bundle.meta));
+        Ok(usize::from(goes && certificates.remove(name).is_some()))
+    }
+
     async fn scan(&self, visit: &mut (dyn FnMut(Vec<Scanned>) -> bool + Send)) -> Result<(), StoreError> {
         self.works("list", "certificates")?;
         let entries = self.certificates.lock().clone();
         for (name, bundle) in entries {
             let Ok(leaf) = Leaf::parse(&bundle) else { continue };
             let (not_before, not_after) = (leaf.not_before(), leaf.not_after());
-            if !visit(vec![Scanned { name, issuer: bundle.issuer, not_before, not_after }]) {
+            let tenant = bundle.tenant();
+            if !visit(vec![Scanned { name, issuer: bundle.issuer, tenant, not_before, not_after }]) {
                 break;
             }
         }

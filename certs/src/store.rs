@@ -4,7 +4,8 @@
 
 use async_trait::async_trait;
 use clock::Timestamp;
-use names::Subject;
+use names::{Subject, Tenant};
+use serde_json::{Value, json};
 
 use crate::IssuerKey;
 
@@ -18,7 +19,57 @@ pub struct Bundle {
     /// The private key in PEM (PKCS #8, SEC1 or PKCS #1).
     pub key_pem: String,
     /// Facts about the certificate that are not in it (CertMagic's `<name>.json`), kept as they were found.
-    pub meta: serde_json::Value,
+    pub meta: Value,
+}
+
+/// Where the metadata name the tenant: a field of our own, which CertMagic passes over.
+pub(crate) const OWN: &str = "namegate";
+
+impl Bundle {
+    /// Whom it was ordered for, where that was known.
+    pub fn tenant(&self) -> Option<Tenant> {
+        tenant_of(&self.meta)
+    }
+
+    /// Notes whom it was ordered for.
+    #[must_use]
+    pub fn of(mut self, tenant: Option<&Tenant>) -> Self {
+        match (&mut self.meta, tenant) {
+            (Value::Object(meta), Some(tenant)) => drop(meta.insert(OWN.to_owned(), json!({ "tenant": tenant }))),
+            (Value::Object(meta), None) => drop(meta.remove(OWN)),
+            (meta, Some(tenant)) => *meta = json!({ OWN: { "tenant": tenant } }),
+            (_, None) => {}
+        }
+        self
+    }
+}
+
+/// Whom a certificate with these metadata was ordered for.
+pub(crate) fn tenant_of(meta: &Value) -> Option<Tenant> {
+    meta.get(OWN)?.get("tenant")?.as_str()?.parse().ok()
+}
+
+/// Which certificates of a name go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Leaving {
+    /// Every one.
+    All,
+    /// Those that were ordered for another tenant than this one.
+    Others(Tenant),
+    /// Those, and those of which nobody knows for whom they were ordered.
+    OthersAndUnknown(Tenant),
+}
+
+impl Leaving {
+    /// Whether a certificate with these metadata goes.
+    pub fn takes(&self, meta: &Value) -> bool {
+        match (self, tenant_of(meta)) {
+            (Self::All, _) => true,
+            (Self::Others(stays) | Self::OthersAndUnknown(stays), Some(tenant)) => *stays != tenant,
+            (Self::Others(_), None) => false,
+            (Self::OthersAndUnknown(_), None) => true,
+        }
+    }
 }
 
 /// One certificate met while walking the store: enough to plan its renewal, no key.
@@ -28,6 +79,8 @@ pub struct Scanned {
     pub name: Subject,
     /// Who issued it.
     pub issuer: IssuerKey,
+    /// Whom it was ordered for, where that was known.
+    pub tenant: Option<Tenant>,
     /// Start of validity.
     pub not_before: Timestamp,
     /// End of validity.
@@ -76,6 +129,10 @@ pub trait Store: Send + Sync + 'static {
     /// Saves a certificate with its key, replacing the one of the same issuer.
     async fn save(&self, name: &Subject, bundle: &Bundle) -> Result<(), StoreError>;
 
+    /// Removes those certificates of `name` that are `leaving`, with their keys, whoever issued them; broken ones too. What
+    /// is not there is fine. A certificate that is saved meanwhile and is not leaving stays. How many went.
+    async fn purge(&self, name: &Subject, leaving: &Leaving) -> Result<usize, StoreError>;
+
     /// Walks over all certificates in pieces of bounded size, calling `visit` with each piece; broken entries are
     /// reported and skipped. Ends early when `visit` returns `false`.
     async fn scan(&self, visit: &mut (dyn FnMut(Vec<Scanned>) -> bool + Send)) -> Result<(), StoreError>;
@@ -91,4 +148,37 @@ pub trait Store: Send + Sync + 'static {
 
     /// The keys directly under `prefix` (a folder for the file store), in no particular order.
     async fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_comes_back_and_goes_with_an_order_for_nobody() {
+        let tenant: Tenant = "app_1".parse().unwrap();
+        for meta in [Value::Null, json!({"sans": ["a.example"]}), json!({"namegate": {"tenant": "app_2"}})] {
+            let (chain_pem, key_pem) = (String::new(), String::new());
+            let bundle = Bundle { issuer: IssuerKey::new("ca"), chain_pem, key_pem, meta: meta.clone() };
+            let noted = bundle.of(Some(&tenant));
+            assert_eq!(noted.tenant().as_ref(), Some(&tenant), "{meta}");
+            assert_eq!(noted.meta.get("sans"), meta.get("sans"));
+            assert_eq!(noted.of(None).tenant(), None, "{meta}");
+        }
+    }
+
+    #[test]
+    fn what_goes_depends_on_whose_it_is() {
+        let tenant: Tenant = "app_1".parse().unwrap();
+        let [own, other] = ["app_1", "app_2"].map(|id| json!({"namegate": {"tenant": id}}));
+        let unknown = [Value::Null, json!({}), json!({"namegate": {"tenant": 7}}), json!({"namegate": "app_2"})];
+        for (leaving, goes) in [
+            (Leaving::All, [true, true, true]),
+            (Leaving::Others(tenant.clone()), [false, true, false]),
+            (Leaving::OthersAndUnknown(tenant), [false, true, true]),
+        ] {
+            assert_eq!([leaving.takes(&own), leaving.takes(&other)], goes[..2], "{leaving:?}");
+            unknown.iter().for_each(|meta| assert_eq!(leaving.takes(meta), goes[2], "{leaving:?} {meta}"));
+        }
+    }
 }

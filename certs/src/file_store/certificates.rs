@@ -100,7 +100,7 @@ impl Disk {
     }
 
     /// A certificate is served without its metadata: nothing in them is needed for that.
-    fn parse_meta(&self, bytes: &[u8], entry: &Entry<'_>) -> Value {
+    pub(super) fn parse_meta(&self, bytes: &[u8], entry: &Entry<'_>) -> Value {
         serde_json::from_slice(bytes).unwrap_or_else(|error| {
             self.metrics.broken.inc();
             tracing::warn!(folder = %entry.folder().display(), %error, "a certificate's metadata are broken");
@@ -172,11 +172,12 @@ fn text(bytes: Vec<u8>) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| "the chain is not text".to_owned())
 }
 
-/// CertMagic's metadata for a fresh certificate. Fields that neither side knows stay; `issuer_data` belongs to the
-/// certificate that is replaced and goes with it.
+/// CertMagic's metadata for a fresh certificate. Fields that neither side knows stay; `issuer_data` and our note of the
+/// tenant belong to the certificate that is replaced and go with it.
 fn merge_meta(old: Option<&[u8]>, new: &Value, leaf: &Leaf) -> Map<String, Value> {
     let mut meta: Map<String, Value> = old.and_then(|old| serde_json::from_slice(old).ok()).unwrap_or_default();
     meta.remove("issuer_data");
+    meta.remove(crate::store::OWN);
     meta.insert("sans".to_owned(), leaf.names().collect());
     meta.extend(new.as_object().cloned().unwrap_or_default());
     meta

@@ -226,7 +226,7 @@ fn place_in_two_steps(staging: &Staging, staged: &Path, path: &Path) -> io::Resu
 
 /// Moves files that the new folder does not have out of the old one: they are someone's, not ours to lose. Files named
 /// by digits alone are what CertMagic leaves behind after a crash.
-fn keep_strangers(old: &Path, new: &Path) {
+pub(super) fn keep_strangers(old: &Path, new: &Path) {
     let Ok(entries) = fs::read_dir(old) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
@@ -274,7 +274,7 @@ pub(super) fn make_folders(path: &Path) -> io::Result<()> {
 }
 
 /// Makes renames and removals in a folder durable.
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Disk, MAX_CERTIFICATE_FILE, disk, failed, layout};
-use crate::{IssuerKey, Scanned, StoreError, leaf};
+use crate::{IssuerKey, Scanned, StoreError, leaf, store::tenant_of};
 
 /// Entries looked at in one piece: short enough to give way to others, long enough to be cheap.
 const PIECE: usize = 256;
@@ -83,7 +83,7 @@ impl Walk {
     }
 }
 
-/// Reads one certificate's validity. What is no subject's folder does not count, such as staging folders.
+/// Reads one certificate's validity and whom it is for. What is no subject's folder does not count, such as staging folders.
 fn look(disk: &Disk, issuer: &IssuerKey, folder: &std::ffi::OsStr) -> Result<Option<Scanned>, StoreError> {
     let Some(stem) = folder.to_str() else { return Ok(None) };
     let Some(name) = layout::subject(stem) else { return Ok(None) };
@@ -98,5 +98,7 @@ fn look(disk: &Disk, issuer: &IssuerKey, folder: &std::ffi::OsStr) -> Result<Opt
     let Some(pem) = read else { return Ok(None) };
     let (not_before, not_after) =
         leaf::read_validity(&pem).map_err(|error| broken(telemetry::chain(&error).to_string()))?;
-    Ok(Some(Scanned { name, issuer: issuer.clone(), not_before, not_after }))
+    let meta = disk::read(&entry.folder().join(entry.meta()), MAX_CERTIFICATE_FILE).ok().flatten();
+    let tenant = meta.and_then(|meta| tenant_of(&serde_json::from_slice(&meta).ok()?));
+    Ok(Some(Scanned { name, issuer: issuer.clone(), tenant, not_before, not_after }))
 }

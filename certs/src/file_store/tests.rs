@@ -10,6 +10,7 @@ use crate::{IssuerKey, Leaf, fixture::Authority};
 
 mod caddy;
 mod documents;
+mod purging;
 mod scanning;
 
 /// A store on a folder of its own.

@@ -37,7 +37,6 @@ mod reason;
 mod record_rules;
 mod records;
 mod scopes;
-mod seal;
 mod sealing;
 mod secret_key;
 mod settings;
@@ -50,6 +49,7 @@ mod usage;
 mod visits;
 mod writing;
 
+pub use self::sealing::Sealing;
 pub use accounts::{Account, Plan};
 pub use api_keys::{ApiKey, Caller, NewKey, SealedKey};
 pub use applications::{Application, ApplicationPatch, NewApplication};
@@ -75,8 +75,6 @@ pub use prospects::Prospect;
 pub use reason::{Fix, Reason, ReasonCode};
 pub use records::DesiredRecord;
 pub use scopes::Scope;
-pub use seal::{Keyring, SealError};
-pub use sealing::Sealing;
 pub use settings::{CoreSettings, EdgeTarget, Pace, PlanLimits};
 pub use signing_secrets::SigningSecrets;
 pub use stored::{Document, Flag, Moment};
@@ -88,6 +86,8 @@ pub use words::{
     SetupType, Surface, UnknownWord,
 };
 pub use writing::WriteEnd;
+
+pub use ::sealing::{Keyring, SealError};
 
 pub use crate::db::attempts::Attempt;
 

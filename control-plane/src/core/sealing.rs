@@ -4,6 +4,8 @@
 //! is added as a further line everywhere, then moved to the first line everywhere, and then [`Core::reseal`] seals what
 //! is kept under it. The old line may go when [`Core::sealing`] counts nothing old any more.
 
+use ::sealing::KeyAge;
+
 use super::{Core, CoreError, Keyring};
 use crate::db::{self, sealed::PLACES};
 
@@ -85,13 +87,6 @@ impl Core {
         let page = db::sealed::page(&mut self.read().await?, place, after, PAGE).await?;
         Ok(page.into_iter().map(|(id, value)| Sealed { place, id, value }).collect())
     }
-}
-
-/// Which key of a file something is sealed under.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum KeyAge {
-    Current,
-    Old,
 }
 
 impl Sealing {

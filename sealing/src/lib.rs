@@ -1,7 +1,10 @@
-//! Secrets at rest: AES-256-GCM under a key that the database never sees.
+//! Secrets at rest: AES-256-GCM under a key that whatever keeps the sealed value never sees.
 //!
-//! The associated data names table, column and row, so that a sealed value moved to another place does not open. The
+//! The associated data names the place of a secret, so that a sealed value moved to another place does not open. The
 //! key's id stands before the value: old keys open, the first one seals.
+//!
+//! This crate knows the format of a key file and of a sealed value. It does not know what a secret is for, where it is
+//! kept, what places are called, or when something is sealed anew; it reads no file.
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
@@ -9,8 +12,6 @@ use aws_lc_rs::{
     rand::{SecureRandom as _, SystemRandom},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-
-use super::sealing::KeyAge;
 
 /// Bytes of a key.
 const KEY_LEN: usize = 32;
@@ -27,9 +28,18 @@ pub enum SealError {
     /// The key file holds no key.
     #[error("the key file holds no key")]
     Empty,
-    /// It was sealed under a key that is not in the key file, for another row, or is damaged.
+    /// It was sealed under a key that is not in the key file, for another place, or is damaged.
     #[error("the sealed value does not open with any key of the key file")]
     Refused,
+}
+
+/// Which key of a file something is sealed under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyAge {
+    /// The first, which seals.
+    Current,
+    /// Another one, which opens.
+    Old,
 }
 
 /// The keys of a key file, the current one first.
@@ -78,7 +88,8 @@ impl Keyring {
     }
 
     /// Which of its keys a sealed value was made under; `None` when it is none of them.
-    pub(crate) fn age(&self, sealed: &[u8]) -> Option<KeyAge> {
+    #[must_use]
+    pub fn age(&self, sealed: &[u8]) -> Option<KeyAge> {
         let id = sealed.get(..ID_LEN)?;
         let position = self.0.iter().position(|(known, _)| known == id)?;
         Some(if position == 0 { KeyAge::Current } else { KeyAge::Old })
@@ -104,21 +115,4 @@ fn read_key(line: &str) -> Result<([u8; ID_LEN], LessSafeKey), SealError> {
     let key = UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| SealError::BadKey)?;
     let id = digest(&SHA256, &bytes).as_ref().first_chunk().copied().ok_or(SealError::BadKey)?;
     Ok((id, LessSafeKey::new(key)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_sealed_value_opens_in_its_place_alone_and_with_old_keys() {
-        let old = Keyring::generate().unwrap();
-        let new = Keyring::generate().unwrap();
-        let sealed = Keyring::parse(&old).unwrap().seal("t.c.1", b"secret").unwrap();
-        let both = Keyring::parse(&format!("{new}{old}")).unwrap();
-        assert_eq!(both.open("t.c.1", &sealed).unwrap(), b"secret");
-        assert_eq!(both.open("t.c.2", &sealed), Err(SealError::Refused));
-        assert_eq!(Keyring::parse(&new).unwrap().open("t.c.1", &sealed), Err(SealError::Refused));
-        assert!(!sealed.windows(6).any(|window| window == b"secret"));
-    }
 }

@@ -29,6 +29,7 @@ mod storage;
 
 mod choice;
 mod disk;
+mod ports;
 mod quantity;
 mod resolver;
 mod suggest;
@@ -48,6 +49,7 @@ pub use limits::{LimitDoc, Limits};
 pub use listen::Listen;
 pub use log::{AccessLog, Log};
 pub use mistake::{Mistake, Mistakes, Place};
+pub use ports::Ports;
 pub use proxy::Proxy;
 pub use resolver::ResolverAddress;
 pub use secret::{Secret, SecretError, SecretSource};

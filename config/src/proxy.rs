@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use crate::{
     disk,
     mistake::Problem,
+    ports::{Ports, parse_ports},
     resolver::{ResolverAddress, parse_resolver},
     section::{Empty, Walk},
     web::parse_origin,
@@ -21,6 +22,8 @@ pub struct Proxy {
     pub allow_private_origins: bool,
     /// Networks that those origins may be in although they are not public.
     pub private_origins: Vec<IpNet>,
+    /// Ports that origins that the gate names may have, whatever their address.
+    pub origin_ports: Ports,
     /// DNS servers that are asked for origins' names; none for the system's way.
     pub resolvers: Vec<ResolverAddress>,
     /// Peers whose forwarding headers are believed.
@@ -31,6 +34,8 @@ pub struct Proxy {
     pub origin_ca_root: Option<PathBuf>,
 }
 
+const EVERY_PORT: &str = "name the ports of your origins, or write [\"1-65535\"] for every port";
+
 impl Proxy {
     pub(crate) fn read(walk: &mut Walk) -> Self {
         let mut section = walk.section("proxy");
@@ -40,6 +45,7 @@ impl Proxy {
         let networks = ["private_origins", "trusted_proxies", "proxy_protocol"].map(&mut networks);
         let [private_origins, trusted_proxies, proxy_protocol] =
             networks.map(|list| list.into_iter().map(|(network, _)| network).collect());
+        let origin_ports = section.list_of("origin_ports", Empty::Refused(EVERY_PORT), parse_ports);
         let resolvers = section.list("resolvers", Empty::Allowed, parse_resolver).unwrap_or_default();
         let origin_ca_root =
             section.path("origin_ca_root").ok().flatten().map(|root| disk::check_roots(&mut section, root));
@@ -47,6 +53,8 @@ impl Proxy {
             default_origin: default_origin.map(|(origin, _)| origin),
             allow_private_origins,
             private_origins,
+            origin_ports: origin_ports
+                .map_or_else(Ports::default, |list| list.into_iter().map(|(range, _)| range).collect()),
             resolvers: resolvers.into_iter().map(|(resolver, _)| resolver).collect(),
             trusted_proxies,
             proxy_protocol,

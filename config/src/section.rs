@@ -193,6 +193,19 @@ impl Section<'_> {
         empty: Empty,
         check: impl Fn(&str) -> Result<T, Problem>,
     ) -> Option<Vec<(T, At)>> {
+        self.list_of(key, empty, |value| match value {
+            Value::String(text) => check(text),
+            other => Err(Want::String.refuse(other)),
+        })
+    }
+
+    /// A list of anything that `check` gives its meaning; only the good ones when some are wrong.
+    pub(crate) fn list_of<T>(
+        &mut self,
+        key: &'static str,
+        empty: Empty,
+        check: impl Fn(&Value) -> Result<T, Problem>,
+    ) -> Option<Vec<(T, At)>> {
         let (value, at) = self.take(key, Want::List)?;
         let items = match value {
             Value::List(items) => items,
@@ -204,8 +217,9 @@ impl Section<'_> {
         let mut good = Vec::with_capacity(items.len());
         for item in items {
             let at = At { key: at.key.clone(), place: item.place };
-            if let Some(found) = self.check_text(&at, item.value, &check) {
-                good.push((found, at));
+            match check(&item.value) {
+                Ok(found) => good.push((found, at)),
+                Err(problem) => self.mistake(&at, problem),
             }
         }
         Some(good)

@@ -80,7 +80,7 @@ fn comma_list(text: &str, place: &Place) -> Value {
 }
 
 impl Value {
-    fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Bool(_) => "a boolean",
             Self::Integer(_) => "an integer",

@@ -195,6 +195,11 @@ impl Inner {
             true => Author::Operator,
             false => Author::Tenant,
         };
+        if !self.settings.reach.allows_port(origin.port(), author) {
+            let fault = Fault::OriginPort;
+            tracing::warn!(%origin, reason = fault.code(), "an origin has a port that is not in proxy.origin_ports");
+            return Err(fault);
+        }
         let (allowed, refused): (Vec<_>, Vec<_>) =
             self.addresses(origin).await?.into_iter().partition(|it| self.settings.reach.allows(*it, author));
         let fault = Fault::OriginForbidden;

@@ -88,6 +88,7 @@ impl PolicyMaker {
             reach: Reach {
                 allow_private: proxy.allow_private_origins,
                 private: proxy.private_origins.clone(),
+                ports: proxy.origin_ports.clone(),
                 own: self.own.clone(),
             },
             connect_timeout: limits.connect_timeout,

@@ -62,6 +62,10 @@ impl Inside {
         }
     }
 
+    fn url(&self) -> String {
+        format!("http://{}", self.listener.local_addr().unwrap())
+    }
+
     fn is_untouched(&self) -> bool {
         self.listener.accept().is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
     }
@@ -276,12 +280,51 @@ async fn marks_of_other_networks_are_passed_on_and_our_own_is_added() {
 }
 
 #[tokio::test]
-async fn an_operators_own_origin_may_be_inside() {
+async fn a_port_that_is_not_allowed_is_refused_before_its_name_is_looked_up() {
+    let named = Named::start("1s").await;
+    let (stack, dns) = (&named.stack, &named.dns);
+    dns.set_a("ports.origin.test", &[stack.host.ip()]).await;
+    for (index, port) in [1, 22, 25, 53, 79, 81, 110, 442, 444, 1023].iter().enumerate() {
+        let name = format!("port{index}.test");
+        stack.gate.set(&name, Reply::origin(&format!("http://ports.origin.test:{port}")));
+        assert_eq!(stack.get(&name, "/").await.unwrap().status(), StatusCode::BAD_GATEWAY, "{port}");
+        stack
+            .edge
+            .until_metric("namegate_edge_http_faults_total{reason=\"origin_port_refused\"}", (index + 1) as f64)
+            .await;
+    }
+    assert_eq!(stack.access_line(502).await["error"], "origin_port_refused");
+    stack.edge.logs("\"reason\":\"origin_port_refused\"").await;
+    assert!(dns.questions("ports.origin.test").await.is_empty());
+    // The ports that applications have are open.
+    stack.gate.set("open.test", named.origin("ports.origin.test"));
+    assert_eq!(stack.get("open.test", "/").await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_ports_of_origins_are_the_operators_to_say_and_a_private_network_opens_no_other() {
+    let mut stack = Proxying::start().await;
+    let (refused, allowed) = (Inside::at(0), stack.origin.url());
+    let port: u16 = allowed.rsplit(':').next().unwrap().parse().unwrap();
+    let own = format!("[proxy]\norigin_ports = [443, \"{port}-{port}\"]");
+    stack.edge.configure(|options| *options = options.clone().set(&own));
+    stack.edge.restart().await;
+    stack.gate.set("refused.test", Reply::origin(&refused.url()));
+    for _ in 0..5 {
+        assert_eq!(stack.get("refused.test", "/").await.unwrap().status(), StatusCode::BAD_GATEWAY);
+    }
+    assert_eq!(stack.access_line(502).await["error"], "origin_port_refused");
+    assert!(refused.is_untouched());
+    assert_eq!(stack.get("allowed.test", "/").await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn an_operators_own_origin_may_be_inside_and_have_any_port() {
     let host = Loopback::take();
     let origin = Origin::start(&host).await;
     let gate = test_support::FakeGate::start(&host).await;
     gate.set_default(Reply::AllowEmpty);
-    let settings = "[acme]\nissuer = \"internal\"\n[proxy]\nallow_private_origins = false";
+    let settings = "[acme]\nissuer = \"internal\"\n[proxy]\nallow_private_origins = false\norigin_ports = [443]";
     let options = EdgeOptions::on(&host).gate(&gate).default_origin(&origin).set(settings);
     let edge = test_support::EdgeProcess::start(options).await;
     let root = std::fs::read_to_string(edge.storage().join("pki/namegate/root.crt")).unwrap();

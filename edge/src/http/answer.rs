@@ -45,6 +45,8 @@ pub enum Fault {
     OriginNotTrusted,
     /// The origin has failed so often that it is left alone for a while.
     OriginPaused,
+    /// The origin's port is not one that the edge may dial.
+    OriginPort,
     /// The origin did not accept or did not answer in time.
     OriginSlow,
     /// The origin's name has no address.
@@ -70,9 +72,11 @@ impl Fault {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Gone | Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::NoOrigin => StatusCode::NOT_FOUND,
-            Self::OriginBroken | Self::OriginForbidden | Self::OriginNotTrusted | Self::OriginUnknown => {
-                StatusCode::BAD_GATEWAY
-            }
+            Self::OriginBroken
+            | Self::OriginForbidden
+            | Self::OriginNotTrusted
+            | Self::OriginPort
+            | Self::OriginUnknown => StatusCode::BAD_GATEWAY,
             Self::OriginSlow => StatusCode::GATEWAY_TIMEOUT,
             Self::Busy | Self::OriginPaused | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
@@ -99,6 +103,7 @@ impl Fault {
             Self::OriginForbidden => "ssrf_blocked",
             Self::OriginNotTrusted => "origin_not_trusted",
             Self::OriginPaused => "origin_paused",
+            Self::OriginPort => "origin_port_refused",
             Self::OriginSlow => "origin_slow",
             Self::OriginUnknown => "origin_unknown",
             Self::Overloaded => "overloaded",
@@ -154,7 +159,7 @@ impl Fault {
     }
 
     /// Every fault, for metrics that exist from the start.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::BadHost,
         Self::BadRequest,
         Self::Busy,
@@ -171,6 +176,7 @@ impl Fault {
         Self::OriginForbidden,
         Self::OriginNotTrusted,
         Self::OriginPaused,
+        Self::OriginPort,
         Self::OriginSlow,
         Self::OriginUnknown,
         Self::Overloaded,

@@ -1,23 +1,28 @@
-//! Which addresses may be dialled for an origin.
+//! Which addresses and ports may be dialled for an origin.
 //!
 //! A tenant chooses the name, and with it what the name resolves to. So the rule is held against every address that a
-//! look-up brings, at every look-up, and the address that passed is the one that is dialled.
+//! look-up brings, at every look-up, and the address that passed is the one that is dialled. The port is the tenant's choice
+//! too: it is looked at before the name.
 
 use std::{
     net::{IpAddr, SocketAddr, UdpSocket},
     sync::Arc,
 };
 
+use config::Ports;
 use ipnet::IpNet;
 use names::is_public;
 
-/// The rule about addresses.
+/// The rules about addresses and ports.
 #[derive(Debug, Clone)]
 pub struct Reach {
     /// Whether private, loopback and link-local addresses may be dialled for origins that the gate names.
     pub allow_private: bool,
     /// Networks that may be dialled although they are not public.
     pub private: Vec<IpNet>,
+    /// Ports that may be dialled for origins that the gate names. A private network does not open others: what listens
+    /// there trusts its neighbours.
+    pub ports: Ports,
     /// Where this edge listens itself: to dial that is a loop, or a way to the admin listener.
     pub own: Arc<[SocketAddr]>,
 }
@@ -32,6 +37,11 @@ pub(super) enum Author {
 }
 
 impl Reach {
+    /// Whether this port may be dialled, at whatever address.
+    pub(super) fn allows_port(&self, port: u16, author: Author) -> bool {
+        author == Author::Operator || self.ports.contains(port)
+    }
+
     /// Whether this address may be dialled.
     pub(super) fn allows(&self, address: SocketAddr, author: Author) -> bool {
         let ip = address.ip().to_canonical();
@@ -64,7 +74,7 @@ fn is_local(address: IpAddr) -> bool {
 /// Nothing private, nothing of one's own: for tests of what stands around the rule.
 impl Default for Reach {
     fn default() -> Self {
-        Self { allow_private: false, private: Vec::new(), own: Arc::new([]) }
+        Self { allow_private: false, private: Vec::new(), ports: Ports::default(), own: Arc::new([]) }
     }
 }
 
@@ -95,6 +105,21 @@ mod tests {
         assert!(!allows(&reach, "10.2.2.3:80", Author::Tenant));
         reach.allow_private = true;
         assert!(allows(&reach, "10.2.2.3:80", Author::Tenant));
+    }
+
+    #[test]
+    fn a_tenants_origin_has_a_port_that_the_operator_allows_wherever_it_is() {
+        let mut reach = reach(&[]);
+        reach.allow_private = true;
+        for port in [1, 22, 25, 53, 110, 1023] {
+            assert!(!reach.allows_port(port, Author::Tenant), "{port}");
+            assert!(reach.allows_port(port, Author::Operator), "{port}");
+        }
+        for port in [80, 443, 1024, 8443, 65_535] {
+            assert!(reach.allows_port(port, Author::Tenant), "{port}");
+        }
+        reach.ports = [443..=443].into_iter().collect();
+        assert!(reach.allows_port(443, Author::Tenant) && !reach.allows_port(8443, Author::Tenant));
     }
 
     #[test]

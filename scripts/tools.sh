@@ -4,7 +4,7 @@
 #   scripts/tools.sh [build|test|pebble|fuzz|bench|all]...      (default: build test)
 #
 #   build    C compiler, cmake                             (aws-lc and zlib-ng are compiled)
-#   test     curl, openssl, Python, Node.js, PHP, setpriv, cargo-nextest, PostgreSQL, Pebble,
+#   test     curl, openssl, Python, Node.js, PHP, setpriv, ip, cargo-nextest, PostgreSQL, Pebble,
 #            Caddy, schemathesis, domainconnectzone, BIND
 #   pebble   Pebble 2.6 with its DNS test server, unpacked into the cache folder; needs no root
 #   fuzz     C++ compiler                                  (libFuzzer is compiled)
@@ -75,6 +75,8 @@ test_tools() {
     need node nodejs
     need php php-cli
     need setpriv util-linux
+    # Networks that go silent.
+    need ip iproute2
     need jq jq
     need sqlite3 sqlite3
     install_missing

@@ -37,6 +37,8 @@ mod keeps_logs_and_secrets;
 #[cfg(test)]
 mod keeps_names_apart;
 #[cfg(test)]
+mod notices_silence;
+#[cfg(test)]
 mod proves_by_records;
 #[cfg(test)]
 mod proxies_requests;

@@ -8,6 +8,7 @@
 //! disk. What comes back must not be older than what is known.
 
 mod backoff;
+mod changer;
 mod client;
 mod delivery;
 mod directory;

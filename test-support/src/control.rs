@@ -28,6 +28,9 @@ use crate::{
     server::{Cut, Server},
 };
 
+/// Bytes of a snapshot that are sent at a time.
+const PIECE: usize = 64 << 10;
+
 /// What is done to a snapshot on its way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Damage {
@@ -51,6 +54,10 @@ struct State {
     head: watch::Sender<u64>,
     damage: Mutex<Damage>,
     confirmed: Mutex<bool>,
+    /// Lines of names that the snapshot has instead of those that follow from the feed.
+    lines: Mutex<Option<Vec<String>>>,
+    /// When the last byte of the last snapshot was handed to the connection.
+    snapshot_sent: Arc<Mutex<Option<Instant>>>,
     reports: Mutex<Vec<Value>>,
     report_status: Mutex<u16>,
     polls: Mutex<Vec<Instant>>,
@@ -85,6 +92,8 @@ impl FakeControl {
             head: watch::Sender::new(0),
             damage: Mutex::default(),
             confirmed: Mutex::default(),
+            lines: Mutex::default(),
+            snapshot_sent: Arc::default(),
             reports: Mutex::default(),
             report_status: Mutex::new(204),
             polls: Mutex::default(),
@@ -165,6 +174,16 @@ impl FakeControl {
     /// What happens to snapshots from now on.
     pub fn damage(&self, damage: Damage) {
         *self.state.damage.lock() = damage;
+    }
+
+    /// Sets the lines of the snapshot between its first and its last, right or wrong, each without its end.
+    pub fn set_lines(&self, lines: Vec<String>) {
+        *self.state.lines.lock() = Some(lines);
+    }
+
+    /// When the last byte of the last snapshot went out; nothing before the first one, and while one is on its way.
+    pub fn snapshot_sent(&self) -> Option<Instant> {
+        *self.state.snapshot_sent.lock()
     }
 
     /// Whether snapshots say that their operator means them.
@@ -284,19 +303,39 @@ impl State {
         }
         let mut response = match damage {
             Damage::Cut => cut(text),
-            Damage::Corrupt | Damage::None | Damage::Truncated => Response::new(body::full(text)),
+            Damage::Corrupt | Damage::None | Damage::Truncated => Response::new(self.pieces(text)),
         };
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
         response
     }
 
+    /// The text as a server sends it that does not hold all of it: a piece when there is room for one.
+    fn pieces(&self, text: String) -> Body {
+        let sent = Arc::clone(&self.snapshot_sent);
+        *sent.lock() = None;
+        let text = Bytes::from(text);
+        let pieces = (0..text.len()).step_by(PIECE).map(move |at| text.slice(at..text.len().min(at + PIECE)));
+        let end = std::iter::from_fn(move || {
+            *sent.lock() = Some(Instant::now());
+            None
+        });
+        let frames = pieces.chain(end).map(|piece| Ok(Frame::data(piece)));
+        StreamBody::new(futures::stream::iter(frames)).boxed_unsync()
+    }
+
     fn snapshot_text(&self) -> String {
         let feed = self.feed.lock();
-        let (seq, count, confirmed) = (*self.head.borrow(), feed.names.len(), *self.confirmed.lock());
+        let lines = self.lines.lock();
+        let lines = match &*lines {
+            Some(lines) => lines,
+            None => &feed.names.values().map(|line| json!({ "name": line }).to_string()).collect(),
+        };
+        let (seq, count, confirmed) = (*self.head.borrow(), lines.len(), *self.confirmed.lock());
         let header = json!({"epoch": feed.epoch, "seq": seq, "count": count, "confirmed": confirmed});
         let mut text = format!("{}\n", json!({ "header": header }));
-        for line in feed.names.values() {
-            text.push_str(&format!("{}\n", json!({ "name": line })));
+        for line in lines {
+            text.push_str(line);
+            text.push('\n');
         }
         let sum: String = digest(&SHA256, text.as_bytes()).as_ref().iter().map(|b| format!("{b:02x}")).collect();
         text + &format!("{}\n", json!({"end": {"count": count, "checksum": sum}}))

@@ -73,6 +73,8 @@ mod stays_within_memory;
 #[cfg(test)]
 mod survives_crashes;
 #[cfg(test)]
+mod takes_large_pushes;
+#[cfg(test)]
 mod tells_the_origin_who_asked;
 #[cfg(test)]
 mod writes_records;

@@ -61,6 +61,20 @@ pub(super) enum Applied {
     Upserted,
 }
 
+impl Applied {
+    /// For counters and logs.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Bad => "bad",
+            Self::Deleted => "delete",
+            Self::Full => "full",
+            Self::Outdated => "outdated",
+            Self::Unknown => "unknown",
+            Self::Upserted => "upsert",
+        }
+    }
+}
+
 /// What the control plane says of a name beside what is served there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {

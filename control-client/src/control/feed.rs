@@ -3,15 +3,17 @@
 use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 use clock::{SharedClock, Timestamp};
-use control_api::{Change, Changes};
-use serde_json::Value;
-use tokio::time::Instant;
+use tokio::{
+    task::{JoinError, JoinHandle},
+    time::Instant,
+};
 use tracing::{info, warn};
 
 use super::{
     backoff::Backoff,
+    changer::{Changer, Taken},
     client::{self, Client},
-    directory::{Applied, Directory, Position},
+    directory::{Directory, Position},
     error::CallError,
     metrics::Metrics,
     store::Store,
@@ -22,12 +24,18 @@ use crate::sampler::Sampler;
 /// An empty answer that comes sooner than this was not waited for: a server that does not hold questions is asked at
 /// the pace of failures, not as fast as it can answer.
 const SOON: Duration = Duration::from_millis(100);
+/// A longer answer is taken on a thread of its own: a few changes are read and made live in microseconds, and visitors
+/// would have to wait behind a thousand.
+const SHORT: usize = 4 << 10;
 
 /// The task that keeps the directory up to date. [`run`](Self::run) it.
 pub struct Feed {
     directory: Directory,
     client: Arc<Client>,
-    store: Store,
+    store: Arc<Store>,
+    changer: Arc<Changer>,
+    /// Changes that a thread of their own is making live. Where the feed is stopped, they are waited for.
+    changing: Option<JoinHandle<Result<Taken, CallError>>>,
     clock: SharedClock,
     metrics: Arc<Metrics>,
     backoff: Backoff,
@@ -58,8 +66,21 @@ impl Feed {
         metrics: Arc<Metrics>,
     ) -> Self {
         let backoff = Backoff::new(directory.limits().backoff);
-        let (next_sync, warnings) = (Timestamp::EPOCH, Sampler::default());
-        Self { directory, client, store, clock, metrics, backoff, next_sync, heard: false, warnings }
+        let (next_sync, warnings, store) = (Timestamp::EPOCH, Sampler::default(), Arc::new(store));
+        let changer = Changer::new(directory.clone(), Arc::clone(&store), Arc::clone(&clock), Arc::clone(&metrics));
+        Self {
+            directory,
+            client,
+            store,
+            changer: Arc::new(changer),
+            changing: None,
+            clock,
+            metrics,
+            backoff,
+            next_sync,
+            heard: false,
+            warnings,
+        }
     }
 
     /// Follows the feed until `stop` ends, then waits until all of it is on disk.
@@ -68,6 +89,10 @@ impl Feed {
         tokio::select! {
             () = self.follow() => {}
             () = stop => {}
+        }
+        // What is live is on disk when this ends.
+        if let Some(changing) = self.changing.take() {
+            let _ = changing.await;
         }
         self.store.flush().await;
     }
@@ -100,77 +125,44 @@ impl Feed {
         age.is_some_and(|age| age <= self.directory.limits().too_old)
     }
 
-    async fn poll(&self, standing: Position) -> Result<Step, CallError> {
+    async fn poll(&mut self, standing: Position) -> Result<Step, CallError> {
         let started = Instant::now();
-        let polled = self.changes(standing.seq).await;
-        self.metrics.polled(polled.as_ref().map_or_else(CallError::kind, |_| "ok"));
-        let changes = polled?;
-        if changes.epoch != standing.epoch || changes.next_after < standing.seq {
-            info!(epoch = changes.epoch, next_after = changes.next_after, "control.sequence is another one");
-            return Ok(Step::Resync);
-        }
-        let quick = self.heard && changes.changes.is_empty() && started.elapsed() < SOON;
-        if changes.next_after == standing.seq && !changes.changes.is_empty() {
-            return Err(CallError::NoProgress { after: standing.seq });
-        }
-        self.apply(standing, changes);
-        Ok(if quick { Step::Rest } else { Step::On })
+        let asked = self.ask(standing.seq).await;
+        let waited = started.elapsed();
+        let taken = match asked {
+            Ok(body) => self.take(standing, body).await,
+            Err(error) => Err(error),
+        };
+        self.metrics.polled(taken.as_ref().map_or_else(CallError::kind, |_| "ok"));
+        Ok(match taken? {
+            Taken::Nothing if self.heard && waited < SOON => Step::Rest,
+            Taken::Changes | Taken::Nothing => Step::On,
+            Taken::OtherSequence => Step::Resync,
+        })
     }
 
-    async fn changes(&self, after: u64) -> Result<Changes<Value>, CallError> {
+    async fn ask(&self, after: u64) -> Result<Vec<u8>, CallError> {
         let limits = self.directory.limits();
         let wait = if self.heard { limits.wait } else { Duration::ZERO };
         let query = format!("after={after}&wait={}", wait.as_secs());
         let response = self.client.get("/internal/changes", Some(&query), wait + limits.timeout).await?;
-        let body = client::body(response, limits.changes_bytes, limits.timeout).await?;
-        serde_json::from_slice(&body).map_err(CallError::Garbage)
+        client::body(response, limits.changes_bytes, limits.timeout).await
     }
 
-    fn apply(&self, standing: Position, changes: Changes<Value>) {
-        let Changes { epoch, changes, next_after, head } = changes;
-        let live: Vec<Change> = changes.into_iter().filter_map(|change| self.apply_one(standing.seq, change)).collect();
-        let position = Position { epoch, seq: next_after };
-        self.directory.advance(position);
-        self.directory.touch();
-        self.metrics.lag.set(i64::try_from(head.saturating_sub(next_after)).unwrap_or(i64::MAX));
-        self.store.append(position, live);
-    }
-
-    /// The change, if it is live now.
-    fn apply_one(&self, after: u64, change: Value) -> Option<Change> {
-        // One change that this edge cannot read must not stop all those behind it.
-        let Ok(change) = serde_json::from_value::<Change>(change) else {
-            self.metrics.changed(Applied::Bad);
-            return None;
-        };
-        let applied = match change.seq > after {
-            true => self.directory.apply(&change),
-            false => Applied::Outdated,
-        };
-        self.metrics.changed(applied);
-        match applied {
-            Applied::Deleted | Applied::Upserted => {
-                self.observe_delay(change.at_ms);
-                Some(change)
-            }
-            Applied::Bad | Applied::Full | Applied::Outdated | Applied::Unknown => {
-                self.warn_refused(&change, applied);
-                None
-            }
+    async fn take(&mut self, standing: Position, body: Vec<u8>) -> Result<Taken, CallError> {
+        if body.len() <= SHORT {
+            return self.changer.take(standing, &body);
         }
-    }
-
-    fn observe_delay(&self, at_ms: u64) {
-        if at_ms > 0 {
-            let delay = self.clock.now().since(Timestamp::from_millis(at_ms));
-            self.metrics.delay.observe(delay.as_secs_f64());
-        }
-    }
-
-    fn warn_refused(&self, change: &Change, applied: Applied) {
-        if let Some(left_out) = self.warnings.admit(self.clock.now()) {
-            let Change { hostname, seq, generation, .. } = change;
-            warn!(%hostname, seq, generation, why = ?applied, left_out, "control.change left out");
+        let changer = Arc::clone(&self.changer);
+        let changing = tokio::task::spawn_blocking(move || changer.take(standing, &body));
+        let taken = self.changing.insert(changing).await;
+        self.changing = None;
+        match taken.map_err(JoinError::try_into_panic) {
+            Ok(taken) => taken,
+            // As one here would, it ends the feed's task.
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            // The runtime is at its end.
+            Err(Err(_)) => std::future::pending().await,
         }
     }
 

@@ -107,15 +107,7 @@ impl Metrics {
 
     /// Counts a change.
     pub(super) fn changed(&self, applied: Applied) {
-        let kind = match applied {
-            Applied::Bad => "bad",
-            Applied::Deleted => "delete",
-            Applied::Full => "full",
-            Applied::Outdated => "outdated",
-            Applied::Unknown => "unknown",
-            Applied::Upserted => "upsert",
-        };
-        self.changes.with_label_values(&[kind]).inc();
+        self.changes.with_label_values(&[applied.word()]).inc();
     }
 }
 

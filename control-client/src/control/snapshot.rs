@@ -4,6 +4,8 @@
 
 use aws_lc_rs::digest::{Context, SHA256};
 use control_api::{SNAPSHOT_LINE, SnapshotEnd, SnapshotHeader, SnapshotLine};
+use names::Hostname;
+use serde::Deserialize;
 
 use super::directory::{Applied, Directory, Draft};
 
@@ -62,14 +64,59 @@ pub(super) struct Reader {
     /// Lines between the header and the end, understood or not.
     held: u64,
     ended: bool,
-    /// Names that could not be used.
-    pub(super) left_out: u64,
+    /// Names that were not taken.
+    pub(super) left_out: LeftOut,
+}
+
+/// What of a snapshot was not taken, while all the rest of it was.
+#[derive(Default)]
+pub(super) struct LeftOut {
+    count: u64,
+    first: Option<First>,
+}
+
+/// The first of them.
+pub(super) struct First {
+    /// Its line, the header's being 1.
+    pub(super) line: u64,
+    /// Whose it is, if that can be read.
+    pub(super) hostname: Option<Hostname>,
+    /// Why.
+    pub(super) why: &'static str,
+}
+
+impl LeftOut {
+    /// How many.
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The first one.
+    pub(super) fn first(&self) -> Option<&First> {
+        self.first.as_ref()
+    }
+
+    fn add(&mut self, line: u64, hostname: Option<Hostname>, why: &'static str) {
+        self.count += 1;
+        self.first.get_or_insert(First { line, hostname, why });
+    }
+}
+
+/// As much of a name's line as says whose it is.
+#[derive(Deserialize)]
+struct Whose {
+    name: Owner,
+}
+
+#[derive(Deserialize)]
+struct Owner {
+    hostname: Hostname,
 }
 
 impl Reader {
     pub(super) fn new(directory: &Directory) -> Self {
         let digest = Context::new(&SHA256);
-        Self { directory: directory.clone(), digest, draft: None, held: 0, ended: false, left_out: 0 }
+        Self { directory: directory.clone(), digest, draft: None, held: 0, ended: false, left_out: LeftOut::default() }
     }
 
     /// One line with its newline.
@@ -87,13 +134,20 @@ impl Reader {
             (None, Err(error)) => return Err(SnapshotError::Header(error)),
             (Some(draft), Ok(SnapshotLine::Name(name))) => {
                 self.held += 1;
-                self.left_out += u64::from(draft.add(&name) != Applied::Upserted);
+                let applied = draft.add(&name);
+                if applied != Applied::Upserted {
+                    self.left_out.add(self.held + 1, Some(name.hostname), applied.word());
+                }
             }
             // One line that this edge cannot read must not take all the other names with it: the checksum, not the
-            // parser, decides whether something was damaged.
-            (Some(_), Err(_)) => {
+            // parser, decides whether something was damaged. Nor does it take its own: what is known of it stays.
+            (Some(draft), Err(_)) => {
                 self.held += 1;
-                self.left_out += 1;
+                let whose = serde_json::from_slice::<Whose>(bytes).ok().map(|line| line.name.hostname);
+                if let Some(name) = &whose {
+                    draft.keep(name);
+                }
+                self.left_out.add(self.held + 1, whose, "unreadable");
             }
             _ => return Err(SnapshotError::Order),
         }

@@ -6,9 +6,12 @@ use std::{
 };
 
 use control_client::Refusal;
+use rustix::time::{ClockId, clock_gettime};
+use serde_json::json;
 use test_support::wait;
+use tokio::runtime::Builder;
 
-use crate::harness::{World, to};
+use crate::harness::{Edge, World, to};
 
 #[tokio::test]
 async fn changes_and_deletions_are_live_within_a_second_at_p99_of_200() {
@@ -67,6 +70,65 @@ async fn edges_that_lost_the_control_plane_together_do_not_come_back_together() 
     let slots: Vec<_> = (0..20).map(|slot| times.iter().filter(|t| t.as_millis() / 100 == slot).count()).collect();
     println!("questions in each tenth of a second: {slots:?}");
     assert!(slots.iter().all(|count| *count <= EDGES), "more than half at once: {slots:?}");
+}
+
+/// What the line to the control plane may take at once of a thread that visitors are served on; twice that without
+/// optimisation.
+const TURN: Duration = Duration::from_millis(if cfg!(debug_assertions) { 10 } else { 5 });
+const NAMES: usize = 100_000;
+const CHANGES: usize = 5_000;
+
+#[test]
+fn a_hundred_thousand_names_and_thousands_of_changes_never_hold_up_the_thread_that_serves() {
+    // The control plane has threads of its own: what it does is not measured.
+    let peer = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let world = peer.block_on(World::new());
+    let name = |number: usize| format!("n{number}.example");
+    let line = |number| json!({"name": {"hostname": name(number), "generation": 1, "origin": "http://old.example"}});
+    world.control.set_lines((1..=NAMES).map(|number| line(number).to_string()).collect());
+    Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+        let edge = world.start();
+        let snapshot = longest_turn(|| edge.directory.names() == NAMES).await;
+        world.control.hold();
+        for number in 1..=CHANGES {
+            world.control.upsert(&name(number), 2, &to("http://new.example"));
+        }
+        world.control.release();
+        let last = name(CHANGES).parse().unwrap();
+        let changes = longest_turn(|| edge.directory.find(&last).is_some_and(|listed| listed.pointing)).await;
+        println!("longest turn with {NAMES} names: {snapshot:?}, with {CHANGES} changes: {changes:?}");
+        assert!(snapshot < TURN && changes < TURN, "{snapshot:?}, {changes:?}");
+        assert_eq!(served(&edge, &[name(1), name(CHANGES), name(NAMES)]).await, ["new", "new", "old"]);
+    });
+}
+
+/// The longest time that this thread's other tasks had it between two turns of this one. Processor time: what other
+/// programs take of the machine is not theirs.
+async fn longest_turn(done: impl Fn() -> bool) -> Duration {
+    let mut longest = Duration::ZERO;
+    let deadline = Instant::now() + wait::LIMIT;
+    while !done() {
+        assert!(Instant::now() < deadline, "it never came to an end");
+        let begun = used();
+        tokio::task::yield_now().await;
+        longest = longest.max(used() - begun);
+    }
+    longest
+}
+
+/// Processor time of this thread.
+fn used() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap()
+}
+
+/// The first label of the origins' names.
+async fn served(edge: &Edge, names: &[String]) -> Vec<String> {
+    let mut labels = Vec::new();
+    for name in names {
+        let origin = edge.origin(name).await.unwrap();
+        labels.push(origin.trim_start_matches("http://").split('.').next().unwrap().to_owned());
+    }
+    labels
 }
 
 /// Looks as often as the scheduler lets it: the harness's own pause must not be what is measured.

@@ -31,6 +31,11 @@ fn some(count: usize) -> impl Iterator<Item = (String, Value)> {
     (0..count).map(|number| (host(number), json!({"generation": 2, "origin": "http://new.example"})))
 }
 
+/// A name's line.
+fn line(name: &str, generation: u64) -> String {
+    json!({"name": {"hostname": name, "generation": generation, "origin": "http://new.example"}}).to_string()
+}
+
 #[tokio::test]
 async fn a_damaged_snapshot_is_refused_and_the_last_good_names_kept() {
     for damage in [Damage::Corrupt, Damage::Cut, Damage::Truncated] {
@@ -49,6 +54,74 @@ async fn a_damaged_snapshot_is_refused_and_the_last_good_names_kept() {
         edge.until_metric("syncs_total{result=\"ok\"}", 2).await;
         assert_eq!(edge.origin(&host(7)).await.as_deref(), Some("http://new.example"), "{damage:?}");
     }
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_used_takes_no_other_with_it_and_not_what_is_known_of_its_own_name() {
+    let bad = [
+        json!({"name": {"hostname": host(7), "generation": "newest"}}).to_string(),
+        json!({"name": {"hostname": host(7), "generation": 2, "origin": "ftp://new.example"}}).to_string(),
+        json!({"name": {"hostname": host(7), "generation": 2, "origin": ["http://new.example"]}}).to_string(),
+    ];
+    for line in bad {
+        let (world, edge) = known().await;
+        let mut lines: Vec<_> = (0..NAMES).map(|number| self::line(&host(number), 2)).collect();
+        lines[7].clone_from(&line);
+        world.control.set_lines(lines);
+        world.control.forget_changes();
+        edge.until_metric("syncs_total{result=\"ok\"}", 2).await;
+        assert_eq!((edge.directory.names(), edge.metric("snapshot_names_left_out_total")), (NAMES, 1), "{line}");
+        assert_eq!(edge.origin(&host(8)).await.as_deref(), Some("http://new.example"), "{line}");
+        assert_eq!(edge.origin(&host(7)).await.as_deref(), Some("http://app.example"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn lines_that_say_no_name_are_left_out_alone() {
+    let (world, edge) = known().await;
+    let mut lines: Vec<_> = (0..NAMES).map(|number| line(&host(number), 2)).collect();
+    let bad = ["", "{", "{}", "null", "{\"name\":{\"hostname\":\"a..b\"}}", "{\"colour\":\"blue\"}", "\u{feff}{}"];
+    lines.extend(bad.map(str::to_owned));
+    world.control.set_lines(lines);
+    world.control.forget_changes();
+    edge.until_metric("syncs_total{result=\"ok\"}", 2).await;
+    assert_eq!(edge.metric("snapshot_names_left_out_total"), bad.len() as u64);
+    assert_eq!(edge.directory.names(), NAMES);
+    assert_eq!(edge.origin(&host(0)).await.as_deref(), Some("http://new.example"));
+}
+
+#[tokio::test]
+async fn of_two_records_for_a_name_the_newer_one_counts_and_they_are_one_name() {
+    let (world, edge) = known().await;
+    let all = |generation| (0..NAMES).map(move |number| line(&host(number), generation));
+    let newest =
+        |number| json!({"name": {"hostname": host(number), "generation": 3, "origin": "http://newest.example"}});
+    let lines = all(2).chain([newest(1).to_string()]);
+    world.control.set_lines([newest(0).to_string()].into_iter().chain(lines).collect());
+    world.control.forget_changes();
+    edge.until_metric("syncs_total{result=\"ok\"}", 2).await;
+    assert_eq!(edge.directory.names(), NAMES);
+    for (number, origin) in [(0, "http://newest.example"), (1, "http://newest.example"), (2, "http://new.example")] {
+        assert_eq!(edge.origin(&host(number)).await.as_deref(), Some(origin), "{number}");
+    }
+    // As many lines as there are names, and one name.
+    world.control.set_lines(vec![line(&host(0), 4); NAMES]);
+    world.control.forget_changes();
+    edge.until_metric("syncs_total{result=\"refused\"}", 1).await;
+    assert_eq!(edge.directory.names(), NAMES);
+}
+
+#[tokio::test]
+async fn twenty_times_as_many_names_as_there_is_room_for_are_refused_and_the_last_good_names_kept() {
+    let mut world = World::new().await;
+    world.limits.names = NAMES;
+    world.control.upsert(&host(0), 1, &to("http://app.example"));
+    let edge = world.started().await;
+    world.control.set_lines((0..20 * NAMES).map(|number| line(&host(number), 2)).collect());
+    world.control.forget_changes();
+    edge.until_metric("syncs_total{result=\"too_long\"}", 1).await;
+    assert_eq!(edge.directory.names(), 1);
+    assert_eq!(edge.origin(&host(0)).await.as_deref(), Some("http://app.example"));
 }
 
 #[tokio::test]

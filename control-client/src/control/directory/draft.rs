@@ -6,7 +6,7 @@ use control_api::{SnapshotHeader, SnapshotName};
 use names::Hostname;
 
 use super::{Applied, Directory, Position};
-use crate::control::{index::Index, snapshot::SnapshotError};
+use crate::control::{index::Index, known::Known, snapshot::SnapshotError};
 
 /// So many fifths of the known names must be left by a snapshot: less looks like a control plane on the wrong database.
 const LEAST_FIFTHS: usize = 4;
@@ -42,6 +42,10 @@ impl Draft {
         if self.bound && self.directory.tomb(name).is_some_and(|tomb| line.generation <= tomb) {
             return Applied::Outdated;
         }
+        // Of two lines for a name the newer one counts.
+        if self.index.find(name, Known::generation).is_some_and(|there| line.generation < there) {
+            return Applied::Outdated;
+        }
         if let Some(newer) = standing.as_ref().filter(|known| self.bound && line.generation < known.generation()) {
             self.index.put(newer.clone());
             return Applied::Outdated;
@@ -56,6 +60,14 @@ impl Draft {
                 Applied::Bad
             }
             (Err(_), None) => Applied::Bad,
+        }
+    }
+
+    /// Keeps what is known of a name whose own line cannot be read.
+    pub(in crate::control) fn keep(&self, name: &Hostname) {
+        let standing = self.directory.0.index.load().find(name, Clone::clone);
+        if let Some(known) = standing.filter(|_| self.index.find(name, |_| ()).is_none()) {
+            self.index.put(known);
         }
     }
 

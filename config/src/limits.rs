@@ -127,6 +127,8 @@ limits! {
     proxy_header_timeout: Duration = secs(2), ms(100) => mins(1);
     /// Requests in flight for one hostname, WebSockets and streams included; a further one is answered with 503.
     requests_per_hostname: usize = 5000, 1 => 10_000_000;
+    /// Bytes of bodies in a second for one hostname, requests' and answers' together, WebSockets and streams included; beyond it they wait for each other, and nothing is cut. What passes in a second may be saved up. 0B is no limit.
+    hostname_bandwidth: u64 = 0, 0 => 64 * 1024 * GIB;
     /// Exchanges with an origin in a window that can open its breaker: when half of at least so many fail, its requests are answered with 503 at once.
     breaker_exchanges: usize = 20, 1 => 1_000_000;
     /// How long failures of an origin are remembered, from the first one.

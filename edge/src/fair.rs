@@ -9,13 +9,15 @@
 //! 3. when the machine runs short of connections, descriptors or memory (`pressure`): which visitor has been idle the
 //!    longest (`crowd`)? It is asked to leave.
 //!
-//! A fourth is asked of each request: how many has its hostname in flight (`lanes`)?
+//! Two more are asked of each request: how many has its hostname in flight (`lanes`), and how many bytes of bodies passed
+//! for it of late (`bandwidth`)?
 //!
 //! An *address* is an IPv4 address or an IPv6 /64, which is what one customer of a network gets. Whoever is refused is
 //! reset: no alert, no farewell, no socket that lingers. Requests cost two counts on their own seat; every lock here is
 //! taken once or twice in the life of a connection. Visitors choose the addresses, so no table grows with them: counts
 //! exist for open connections only, and buckets live in a table of fixed size.
 
+mod bandwidth;
 mod bucket;
 mod counts;
 mod crowd;
@@ -37,14 +39,15 @@ use prometheus::Registry;
 use tokio::time::Instant;
 
 pub(crate) use self::pressure::watch;
-use self::{bucket::Buckets, counts::Counts, crowd::Crowd, metrics::FairMetrics, pressure::Pressure};
 pub use self::{
+    bandwidth::Bandwidth,
     bucket::Rate,
     lanes::{Lane, Lanes, OnLane},
     metrics::Shortage,
     pressure::{Level, MemoryLimits},
     seat::{Busy, Seat},
 };
+use self::{bucket::Buckets, counts::Counts, crowd::Crowd, metrics::FairMetrics, pressure::Pressure};
 
 /// Requests in flight on one connection that make it one of those that are cut while memory is full: more than a page's
 /// worth of a browser that waits for its first answers, a fraction of what a visitor needs who wants memory held.

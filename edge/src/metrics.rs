@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, exponential_buckets};
+use prometheus::{
+    Counter, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, exponential_buckets,
+};
 
 use crate::{
     guard::Cut,
@@ -28,6 +30,28 @@ pub struct Metrics {
     plain: IntCounterVec,
     reloads: IntCounterVec,
     cuts: Cuts,
+    held_back: HeldBack,
+}
+
+/// Counts what waited for its turn in its hostname's bandwidth.
+#[derive(Debug, Clone)]
+pub struct HeldBack {
+    bytes: IntCounter,
+    seconds: Counter,
+}
+
+impl HeldBack {
+    /// So many bytes of a body waited so long.
+    pub fn count(&self, bytes: usize, time: Duration) {
+        self.bytes.inc_by(u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.seconds.inc_by(time.as_secs_f64());
+    }
+
+    /// What was counted so far.
+    #[cfg(test)]
+    pub(crate) fn counted(&self) -> (u64, f64) {
+        (self.bytes.get(), self.seconds.get())
+    }
 }
 
 /// Counts connections that the guard cut, by reason. One reference, since every connection has it.
@@ -99,6 +123,18 @@ impl Metrics {
             )?,
             reloads: counters(registry, "config_reloads_total", "Configuration reloads by result", &["result"])?,
             cuts: Cuts(Cut::all().map(cut).collect()),
+            held_back: HeldBack {
+                bytes: counter(
+                    registry,
+                    "bandwidth_held_bytes_total",
+                    "Bytes of bodies that waited for their hostname's bandwidth",
+                )?,
+                seconds: seconds(
+                    registry,
+                    "bandwidth_held_seconds_total",
+                    "How long pieces of bodies waited for their hostname's bandwidth, summed up",
+                )?,
+            },
         })
     }
 
@@ -151,6 +187,11 @@ impl Metrics {
         self.cuts.clone()
     }
 
+    /// The counters of what waits for its hostname's bandwidth.
+    pub fn held_back(&self) -> HeldBack {
+        self.held_back.clone()
+    }
+
     /// An origin could not be reached in one try.
     pub fn origin_connect_failed(&self) {
         self.origin_connect_failures.inc();
@@ -173,6 +214,12 @@ fn name(name: &str) -> String {
 
 fn counter(registry: &Registry, id: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
     let counter = IntCounter::new(name(id), help)?;
+    registry.register(Box::new(counter.clone()))?;
+    Ok(counter)
+}
+
+fn seconds(registry: &Registry, id: &str, help: &str) -> Result<Counter, prometheus::Error> {
+    let counter = Counter::new(name(id), help)?;
     registry.register(Box::new(counter.clone()))?;
     Ok(counter)
 }

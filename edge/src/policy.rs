@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use rustls::ServerConfig;
 
 use crate::{
-    fair::{FairLimits, MemoryLimits},
+    fair::{Bandwidth, FairLimits, MemoryLimits},
     guard::GuardLimits,
     http::{forward::Peer, loops::LoopMark},
     origin::Origins,
@@ -57,6 +57,8 @@ pub struct LineLimits {
     pub fair: FairLimits,
     /// Requests that one hostname may have in flight.
     pub hostname_requests: usize,
+    /// Bytes of bodies that may pass for one hostname; none is no limit.
+    pub hostname_bandwidth: Option<Bandwidth>,
     /// How much memory the process may have.
     pub memory: MemoryLimits,
 }

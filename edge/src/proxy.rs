@@ -2,7 +2,8 @@
 //!
 //! Pingora reads heads and bodies of visitors; the way in between is our own. A request is routed (`route`), its head
 //! is written anew for its origin (`onward`), the origin is reached (`upstream`, [`crate::origin`]) and both bodies go
-//! their ways (`exchange`), the answer's as far as its visitor has room for it (`intake`). What is decided about a head are plain functions of [`crate::http`].
+//! their ways (`exchange`), the answer's as far as its visitor has room for it (`intake`), and both as the bandwidth of
+//! their hostname allows (`toll`). What is decided about a head are plain functions of [`crate::http`].
 
 mod backlog;
 mod drain;
@@ -15,6 +16,7 @@ mod onward;
 mod requests;
 mod route;
 mod seats;
+mod toll;
 mod tunnels;
 mod upstream;
 mod visitor;

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::{
     breaker::BreakerLimits,
-    fair::{FairLimits, MemoryLimits, Rate},
+    fair::{Bandwidth, FairLimits, MemoryLimits, Rate},
     guard::GuardLimits,
     http::loops::LoopMark,
     http1::HeadLimits,
@@ -176,6 +176,7 @@ fn policy(config: &EdgeConfig, gate: Gate, origins: Origins, tls: Arc<rustls::Se
             guard: guard_limits(limits),
             fair: fair_limits(limits),
             hostname_requests: limits.requests_per_hostname,
+            hostname_bandwidth: Bandwidth::per_second(limits.hostname_bandwidth),
             memory: MemoryLimits { bytes: limits.memory, high: limits.memory_high },
         },
         tls,

@@ -61,6 +61,8 @@ mod resumes_only_its_own;
 #[cfg(test)]
 mod serves_real_clients;
 #[cfg(test)]
+mod shares_bandwidth;
+#[cfg(test)]
 mod shares_fairly;
 #[cfg(test)]
 mod spares_stuck_origins;

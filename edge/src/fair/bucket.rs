@@ -6,9 +6,10 @@
 //!
 //! Those of addresses live in a table of fixed size. Each address has four places; when others have taken them, the one
 //! that owes least gives way. Whoever comes with ever more addresses pushes out only what he is about to need himself,
-//! and the bucket of everybody still stands in his way.
+//! and the bucket of everybody still stands in his way. Those of hostnames that nobody is connected to have another such
+//! table.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 
 use parking_lot::Mutex;
 
@@ -53,7 +54,16 @@ struct Place {
     full_at: u64,
 }
 
-/// The buckets of all addresses.
+/// The place of an owner: his own, or that of who owes least.
+fn place_of(owner: u64, places: &mut [Place; PLACES]) -> Option<&mut Place> {
+    let own = places.iter().position(|place| place.owner == owner);
+    match own {
+        Some(index) => places.get_mut(index),
+        None => places.iter_mut().min_by_key(|place| place.full_at),
+    }
+}
+
+/// The buckets of all addresses, or of all hostnames.
 #[derive(Debug)]
 pub(super) struct Buckets {
     sets: Box<[Mutex<[Place; PLACES]>]>,
@@ -67,14 +77,9 @@ impl Buckets {
 
     /// Takes a token of an address; false when it has none.
     pub(super) fn take(&self, address: Address, rate: Rate, now: u64) -> bool {
-        let (owner, set) = self.find(address);
+        let (owner, set) = self.find(&address);
         let mut places = set.lock();
-        let own = places.iter().position(|place| place.owner == owner);
-        let place = match own {
-            Some(index) => places.get_mut(index),
-            None => places.iter_mut().min_by_key(|place| place.full_at),
-        };
-        let Some(place) = place else { return true };
+        let Some(place) = place_of(owner, &mut places) else { return true };
         let full_at = if place.owner == owner { place.full_at } else { 0 };
         let taken = rate.take(full_at, now);
         if let Some(full_at) = taken {
@@ -85,14 +90,28 @@ impl Buckets {
 
     /// Gives an address a part of a token back.
     pub(super) fn give_back(&self, address: Address, rate: Rate) {
-        let (owner, set) = self.find(address);
+        let (owner, set) = self.find(&address);
         if let Some(place) = set.lock().iter_mut().find(|place| place.owner == owner) {
             place.full_at = rate.give_back(place.full_at);
         }
     }
 
-    fn find(&self, address: Address) -> (u64, &Mutex<[Place; PLACES]>) {
-        let owner = self.hasher.hash_one(address);
+    /// Keeps a bucket whose owner is not here any more. Who owes least gives way.
+    pub(super) fn keep(&self, owner: &impl Hash, full_at: u64) {
+        let (owner, set) = self.find(owner);
+        if let Some(place) = place_of(owner, &mut set.lock()).filter(|place| place.full_at < full_at) {
+            *place = Place { owner, full_at };
+        }
+    }
+
+    /// A bucket as it was kept; a full one when it was not.
+    pub(super) fn kept(&self, owner: &impl Hash) -> u64 {
+        let (owner, set) = self.find(owner);
+        set.lock().iter().find(|place| place.owner == owner).map_or(0, |place| place.full_at)
+    }
+
+    fn find(&self, owner: &impl Hash) -> (u64, &Mutex<[Place; PLACES]>) {
+        let owner = self.hasher.hash_one(owner);
         #[expect(clippy::indexing_slicing, reason = "the remainder is below the length, which is a constant")]
         (owner, &self.sets[owner as usize % SETS])
     }

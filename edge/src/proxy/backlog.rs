@@ -33,6 +33,8 @@ pub(crate) struct Backlog {
     room: AtomicUsize,
     held: AtomicUsize,
     taken: AtomicUsize,
+    /// Pieces that wait for the bandwidth of their hostname.
+    held_back: AtomicUsize,
     anybody: AtomicBool,
     waiting: Mutex<Vec<Waker>>,
 }
@@ -43,6 +45,7 @@ impl Default for Backlog {
             room: AtomicUsize::new(START),
             held: AtomicUsize::new(0),
             taken: AtomicUsize::new(0),
+            held_back: AtomicUsize::new(0),
             anybody: AtomicBool::new(false),
             waiting: Mutex::default(),
         }
@@ -110,6 +113,21 @@ impl Backlog {
     /// Bytes that were let go of, since the connection began; it may begin anew at zero.
     pub(super) fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
+    }
+
+    /// A piece waits for the bandwidth of its hostname.
+    pub(super) fn hold_back(&self) {
+        self.held_back.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It waits no longer.
+    pub(super) fn let_go(&self) {
+        self.held_back.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether the visitor gets less than it would take: that others of its exchanges wait is not its doing.
+    pub(super) fn is_held_back(&self) -> bool {
+        self.held_back.load(Ordering::Relaxed) > 0
     }
 
     fn sent(&self, count: usize) {

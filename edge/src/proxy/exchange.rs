@@ -14,6 +14,7 @@ use super::{
     onward::{self, Onward},
     requests::{Context as Known, Requests, silence},
     route,
+    toll::Toll,
     upstream::{Upstream, broken},
     visitor::{self, H2Out, In},
 };
@@ -52,7 +53,8 @@ pub(super) async fn run(requests: &Requests, session: &mut ServerSession, ctx: &
     ask(&mut origin, session.req_header(), ctx, &target, &wire, sending, has_body).await?;
     drop(wire);
     let silence = silence(&ctx.visit, ctx.exchange);
-    let (visitor, intake) = (In::new(session, silence), Intake::new(ctx.visit.clone()));
+    let visitor = In::new(session, silence, Toll::of(requests, ctx));
+    let intake = Intake::new(ctx.visit.clone(), Toll::of(requests, ctx));
     let mut relay = Relay { requests, ctx, visitor, intake, out: None, origin, upload_broke: None, interim: 0 };
     let ended = relay.run().await;
     relay.end(ended).await
@@ -288,7 +290,7 @@ impl Relay<'_> {
 
     /// Passes the answer's body on, and what still comes of the request's.
     async fn body(&mut self) -> Result<()> {
-        while !self.origin.is_done() {
+        while !self.origin.is_done() || self.intake.holds() {
             match self.next().await? {
                 Event::Piece(Some(piece)) => self.answer(piece).await?,
                 Event::Piece(None) => return self.trailers().await,

@@ -22,6 +22,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::{
     backlog::Backlog,
     seats::{Part, Seat},
+    toll::Toll,
     upstream::Upstream,
     visitor::H2Out,
 };
@@ -36,11 +37,17 @@ pub(super) struct Intake {
     visit: Arc<Visit>,
     /// Held while something was read that the visitor has not taken.
     seat: Option<Seat>,
+    toll: Toll,
 }
 
 impl Intake {
-    pub(super) fn new(visit: Arc<Visit>) -> Self {
-        Self { visit, seat: None }
+    pub(super) fn new(visit: Arc<Visit>, toll: Toll) -> Self {
+        Self { visit, seat: None, toll }
+    }
+
+    /// Whether a piece was read that waits here.
+    pub(super) fn holds(&self) -> bool {
+        self.toll.holds()
     }
 
     fn backlog(&self) -> &Backlog {
@@ -87,20 +94,56 @@ impl Intake {
     pub(super) async fn piece(
         &mut self,
         origin: &mut Upstream,
+        mut out: Option<&mut H2Out>,
+        silence: Duration,
+    ) -> Result<Option<Bytes>> {
+        if !self.toll.holds() {
+            let Some(piece) = self.read(origin, out.as_deref_mut(), silence).await? else { return Ok(None) };
+            let length = piece.len();
+            if let Some(piece) = self.toll.charge(piece) {
+                return Ok(Some(piece));
+            }
+            if let Some(out) = out.as_deref_mut() {
+                out.keep_room(length);
+            }
+        }
+        let turn = poll_fn(|cx| self.toll.poll_turn(cx));
+        match out {
+            Some(out) => out.unless_gone(turn).await.map(Some),
+            None => Ok(Some(turn.await)),
+        }
+    }
+
+    async fn read(
+        &mut self,
+        origin: &mut Upstream,
         out: Option<&mut H2Out>,
         silence: Duration,
     ) -> Result<Option<Bytes>> {
-        let silent = |_| Error::new_up(ErrorType::ReadTimedout);
         let Some(out) = out else {
-            let most = self.backlog().piece();
-            return timeout(silence, poll_fn(|cx| origin.poll_body(cx, most))).await.map_err(silent)?;
+            loop {
+                let most = self.toll.piece(self.backlog().piece());
+                match timeout(silence, poll_fn(|cx| origin.poll_body(cx, most))).await {
+                    Ok(piece) => return piece,
+                    Err(_) => self.is_silent()?,
+                }
+            }
         };
         loop {
             self.wait_for_room(origin, out, silence).await?;
-            let read = poll_fn(|cx| self.poll_piece(cx, origin, out));
-            if let Some(piece) = timeout(silence, read).await.map_err(silent)?? {
-                return Ok(piece);
+            match timeout(silence, poll_fn(|cx| self.poll_piece(cx, origin, out))).await.map(|read| read.transpose()) {
+                Ok(Some(piece)) => return piece,
+                Ok(None) => {}
+                Err(_) => self.is_silent()?,
             }
+        }
+    }
+
+    /// The origin has been silent for too long, unless what it waits for is held back here.
+    fn is_silent(&self) -> Result<()> {
+        match self.toll.excuses_silence() {
+            true => Ok(()),
+            false => Err(Error::new_up(ErrorType::ReadTimedout)),
         }
     }
 
@@ -142,7 +185,7 @@ impl Intake {
         if room == 0 || self.backlog().is_full() || room < ROOM && self.needs_seat(origin) {
             return Poll::Ready(Ok(None));
         }
-        match origin.poll_body(cx, room.min(self.backlog().piece())) {
+        match origin.poll_body(cx, room.min(self.toll.piece(self.backlog().piece()))) {
             Poll::Pending => {
                 out.give_room_back();
                 if self.leaves(origin) { Poll::Ready(Ok(None)) } else { Poll::Pending }
@@ -154,7 +197,7 @@ impl Intake {
         }
     }
 
-    /// Waits for a seat, as long as the visitor takes something of what others wait for.
+    /// Waits for a seat, as long as the visitor takes something of what others wait for, or would if it were given it.
     async fn sit_down(&mut self, part: Part) -> Result<()> {
         let (visit, limit) = (&self.visit, self.visit.policy.limits.write_timeout);
         // Boxed: it is rare to wait, and every request's future would have room for it.
@@ -169,7 +212,7 @@ impl Intake {
                     self.seat = seat;
                     return Ok(());
                 }
-                Err(_) if visit.backlog.taken() != taken => {}
+                Err(_) if visit.backlog.taken() != taken || visit.backlog.is_held_back() => {}
                 Err(_) => {
                     return Error::e_explain(ErrorType::WriteTimedout, "answers are not taken")
                         .map_err(Error::into_down);

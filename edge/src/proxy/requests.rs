@@ -84,7 +84,7 @@ pub(super) struct Context {
     /// Counts the request as in flight until it is over, however it ends.
     _busy: Busy,
     /// Its place among the requests of its hostname.
-    on_lane: Option<OnLane>,
+    pub(super) on_lane: Option<OnLane>,
 }
 
 impl HttpServerApp for Requests {

@@ -19,7 +19,7 @@ use pingora_core::{Error, ErrorType, OrErr as _, Result, protocols::http::Server
 use pingora_http::ResponseHeader;
 use tokio::time::{Instant, timeout_at};
 
-use super::backlog::Backlog;
+use super::{backlog::Backlog, toll::Toll};
 use crate::connection::Visit;
 
 /// Most of an answer's body that is read at once for a stream of HTTP/2: two frames (RFC 9113 section 4.2).
@@ -32,6 +32,7 @@ pub(super) struct In<'s> {
     deadline: Option<Instant>,
     silence: Duration,
     done: bool,
+    toll: Toll,
 }
 
 /// What goes to the visitor over a stream of HTTP/2, from the answer's head on.
@@ -47,19 +48,19 @@ pub(super) struct H2Out {
 
 impl<'s> In<'s> {
     /// The body of the request, whose pieces may be `silence` apart.
-    pub(super) fn new(session: &'s mut ServerSession, silence: Duration) -> Self {
+    pub(super) fn new(session: &'s mut ServerSession, silence: Duration, toll: Toll) -> Self {
         let done = session.is_body_done();
         let deadline = (session.is_http2() && !done).then(|| Instant::now() + silence);
-        Self { session, deadline, silence, done }
+        Self { session, deadline, silence, done, toll }
     }
 
     pub(super) fn session(&mut self) -> &mut ServerSession {
         self.session
     }
 
-    /// Whether the body has come whole.
+    /// Whether the body has come whole, and none of it waits here.
     pub(super) fn is_done(&self) -> bool {
-        self.done
+        self.done && !self.toll.holds()
     }
 
     /// The connection has become a tunnel: there is a new body, without end.
@@ -70,6 +71,7 @@ impl<'s> In<'s> {
     /// Nothing more of the body is wanted.
     pub(super) fn give_up(&mut self) {
         (self.done, self.deadline) = (true, None);
+        self.toll.give_up();
     }
 
     /// The next piece of the body, none at its end. Can be given up and begun again.
@@ -77,15 +79,31 @@ impl<'s> In<'s> {
     /// # Errors
     /// The visitor is gone, silent for too long, or its body is broken.
     pub(super) async fn body(&mut self) -> Result<Option<Bytes>> {
-        let piece = match self.deadline {
-            Some(deadline) => match timeout_at(deadline, self.session.read_request_body()).await {
-                Ok(piece) => piece?,
+        if !self.toll.holds() {
+            let Some(piece) = self.read().await? else { return Ok(None) };
+            if let Some(piece) = self.toll.charge(piece) {
+                return Ok(Some(piece));
+            }
+        }
+        let piece = poll_fn(|cx| self.toll.poll_turn(cx)).await;
+        // Nobody listened to the visitor meanwhile.
+        self.deadline = self.deadline.map(|_| Instant::now() + self.silence);
+        Ok(Some(piece))
+    }
+
+    async fn read(&mut self) -> Result<Option<Bytes>> {
+        let piece = loop {
+            let Some(deadline) = self.deadline else {
+                break self.session.read_request_body().await.map_err(|error| error.into_down())?;
+            };
+            match timeout_at(deadline, self.session.read_request_body()).await {
+                Ok(piece) => break piece?,
+                Err(_) if self.toll.excuses_silence() => self.deadline = Some(Instant::now() + self.silence),
                 Err(_) => {
                     return Error::e_explain(ErrorType::ReadTimedout, "a body stopped coming")
                         .map_err(Error::into_down);
                 }
-            },
-            None => self.session.read_request_body().await.map_err(|error| error.into_down())?,
+            }
         };
         if self.deadline.is_some() {
             self.deadline = Some(Instant::now() + self.silence);
@@ -147,16 +165,28 @@ impl H2Out {
         self.stream.reserve_capacity(1);
     }
 
+    /// Keeps room for a piece that waits to be sent, and leaves the rest to other streams.
+    pub(super) fn keep_room(&mut self, piece: usize) {
+        self.stream.reserve_capacity(piece);
+    }
+
     /// Waits until the visitor takes more than nothing. Can be given up and begun again.
     ///
     /// # Errors
     /// The stream was reset, or the visitor has taken nothing for too long.
     pub(super) async fn wait_for_room(&mut self) -> Result<()> {
         let limit = self.limit;
-        let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + limit);
-        match timeout_at(deadline, poll_fn(|cx| self.poll_room(cx))).await {
-            Ok(room) => room.map_err(Error::into_down),
-            Err(_) => Error::e_explain(ErrorType::WriteTimedout, "an answer is not taken").map_err(Error::into_down),
+        loop {
+            let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + limit);
+            match timeout_at(deadline, poll_fn(|cx| self.poll_room(cx))).await {
+                Ok(room) => return room.map_err(Error::into_down),
+                // Streams that are held back have a part of the connection's window.
+                Err(_) if self.backlog.is_held_back() => self.deadline = None,
+                Err(_) => {
+                    return Error::e_explain(ErrorType::WriteTimedout, "an answer is not taken")
+                        .map_err(Error::into_down);
+                }
+            }
         }
     }
 

@@ -16,10 +16,14 @@ mod alone {
     use serde_json::json;
     use test_support::{
         EdgeOptions, EdgeProcess, FakeControl, FakeGate, Loopback, Origin, Reply,
-        client::{TlsClient, Visit},
+        client::{Raw, TlsClient},
         wait,
     };
-    use tokio::time::Instant;
+    use tokio::{
+        io::{AsyncRead, AsyncWrite},
+        net::TcpStream,
+        time::Instant,
+    };
 
     use crate::stack::p99;
 
@@ -31,10 +35,13 @@ mod alone {
     const CHANGES: usize = 5_000;
     /// How often so many come.
     const ROUNDS: u64 = 4;
-    /// From the last byte to the last name: the second that is promised; without optimisation, what the same work takes.
-    const APPLIED: Duration = Duration::from_secs(if cfg!(debug_assertions) { 5 } else { 1 });
-    /// What may be added to the 99th percentile of a visitor's requests; without optimisation, what the scheduler of two
-    /// cores does to a request beside so much work. How long the thread itself is held up is measured beside the code.
+    /// From the last byte to the last name.
+    const APPLIED: Duration = Duration::from_secs(1);
+    /// Without optimisation the same work takes up to ten times as long.
+    const SLOWER: u32 = if cfg!(debug_assertions) { 10 } else { 1 };
+    /// What may be added to the 99th percentile of a visitor's requests, beside twice what they take at the same time with
+    /// no edge between: that is the machine's own. Without optimisation, what the scheduler of two cores does to a request
+    /// beside so much work. How long the thread itself is held up is measured beside the code.
     const ADDED: Duration = Duration::from_millis(if cfg!(debug_assertions) { 50 } else { 5 });
     /// Over how long a percentile is made before anything happens.
     const QUIET: Duration = Duration::from_secs(3);
@@ -106,15 +113,26 @@ mod alone {
     }
 
     impl Visitor {
-        fn start(client: TlsClient, edge: SocketAddr) -> Self {
+        /// Through the edge.
+        fn of_edge(client: TlsClient, edge: SocketAddr) -> Self {
+            Self::start(async move || client.visit(edge, GOOD).await.unwrap().raw())
+        }
+
+        /// Straight at the origin.
+        fn of_origin(origin: String) -> Self {
+            Self::start(async move || Raw::over(TcpStream::connect(origin).await.unwrap()))
+        }
+
+        fn start<S, F>(connect: F) -> Self
+        where
+            S: AsyncRead + AsyncWrite + Unpin,
+            F: AsyncFnOnce() -> Raw<S> + Send + 'static,
+        {
             let stop = Arc::<AtomicBool>::default();
             let stopped = stop.clone();
             let thread = std::thread::spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                runtime.block_on(async {
-                    let visit = client.visit(edge, GOOD).await.unwrap();
-                    ask(visit, &stopped).await
-                })
+                runtime.block_on(async { ask(connect().await, &stopped).await })
             });
             Self { stop, thread }
         }
@@ -126,22 +144,34 @@ mod alone {
         }
     }
 
-    async fn ask(visit: Visit, stopped: &AtomicBool) -> Vec<(Instant, Duration)> {
-        let (mut raw, mut took) = (visit.raw(), Vec::new());
+    async fn ask<S>(mut raw: Raw<S>, stopped: &AtomicBool) -> Vec<(Instant, Duration)>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let mut took = Vec::new();
         while !stopped.load(Ordering::Relaxed) {
             let begun = Instant::now();
             raw.send(format!("GET /bytes/100 HTTP/1.1\r\nHost: {GOOD}\r\n\r\n")).await.unwrap();
             assert_eq!(raw.response().await.unwrap().status, 200, "no request is lost by a push");
             took.push((begun, begun.elapsed()));
+            // Most of the machine is the edge's, whose work is measured here.
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
         took
+    }
+
+    /// Two 99th percentiles of the same time.
+    #[derive(Debug)]
+    struct Meanwhile {
+        edge: Duration,
+        straight: Duration,
     }
 
     /// The 99th percentile of the requests that were under way between these moments.
     fn between(took: &[(Instant, Duration)], from: Instant, to: Instant) -> Duration {
         let within = took.iter().filter(|(begun, took)| *begun + *took >= from && *begun <= to);
         let times: Vec<Duration> = within.map(|(_, took)| *took).collect();
-        assert!(times.len() >= 100, "{} requests are no percentile", times.len());
+        assert!(times.len() >= 50, "{} requests are no percentile", times.len());
         p99(times)
     }
 
@@ -153,14 +183,16 @@ mod alone {
         pushed.until_served(&TlsClient::trusting_anyone().alpn(&["http/1.1"]), GOOD, &pushed.first).await;
         let client = pushed.client();
         control.reached(1).await;
-        let visitor = Visitor::start(client.clone(), edge.https());
+        let visitor = Visitor::of_edge(client.clone(), edge.https());
+        let straight = Visitor::of_origin(pushed.first.authority());
         let quiet = Instant::now();
         tokio::time::sleep(QUIET).await;
 
-        let released = Instant::now();
+        let (released, used) = (Instant::now(), edge.cpu_time());
         control.release();
         let applied = pushed.until_served(&client, &host(NAMES - 1), &pushed.first).await;
         let sent = control.snapshot_sent().expect("the snapshot was sent");
+        let used = edge.cpu_time() - used;
         // Until it is on disk there is work for it.
         edge.until_metric("namegate_edge_control_snapshot_timestamp_seconds", 1.0).await;
         let kept = Instant::now();
@@ -181,21 +213,25 @@ mod alone {
             followed.push(pushed.until_served(&client, &host(CHANGES), origin).await - moved);
         }
         let (changing_to, followed) = (Instant::now(), followed.into_iter().max().unwrap());
-        let took = visitor.end();
+        let (took, straight) = (visitor.end(), straight.end());
 
         let before = between(&took, quiet, released);
-        let (during, changing) = (between(&took, released, kept), between(&took, changing_from, changing_to));
+        let [during, changing] = [(released, kept), (changing_from, changing_to)]
+            .map(|(from, to)| Meanwhile { edge: between(&took, from, to), straight: between(&straight, from, to) });
         println!(
-            "{NAMES} names: live {:?} after the first byte and {:?} after the last, on disk after {:?}; \
-             {CHANGES} changes: {:?}; p99 {before:?}, meanwhile {during:?} and {changing:?}",
+            "{NAMES} names: live {:?} after the first byte and {:?} after the last ({used:?} of processor time), on \
+             disk after {:?}; \
+             {CHANGES} changes: {followed:?}; p99 {before:?}, then {during:?} and {changing:?}",
             applied - released,
             applied.saturating_duration_since(sent),
             kept - released,
-            followed,
         );
-        assert!(applied.saturating_duration_since(sent) <= APPLIED, "{:?}", applied - sent);
-        assert!(followed <= APPLIED, "{followed:?}");
-        assert!(during <= before + ADDED, "a snapshot made p99 {during:?} of {before:?}");
-        assert!(changing <= before + ADDED, "changes made p99 {changing:?} of {before:?}");
+        // A build that is made for tests runs them beside others: what those take of the machine is left out.
+        let live = if cfg!(debug_assertions) { used } else { applied.saturating_duration_since(sent) };
+        assert!(live <= APPLIED * SLOWER, "{live:?}");
+        assert!(followed <= APPLIED * SLOWER, "{followed:?}");
+        for meanwhile in [during, changing] {
+            assert!(meanwhile.edge <= before + ADDED + meanwhile.straight * 2, "p99 {before:?}, then {meanwhile:?}");
+        }
     }
 }

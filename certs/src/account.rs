@@ -2,11 +2,15 @@
 //!
 //! An account that Caddy registered is used as it is, and Caddy goes on with ours. Nothing here talks to a CA.
 
+mod successor;
+
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use rustls_pki_types::PrivateKeyDer;
 use serde_json::{Map, Value};
 
 use crate::{IssuerKey, Store, StoreError, file_store, leaf};
+
+pub(crate) use successor::{Successor, load_successor, remove_successor, save_successor};
 
 /// CertMagic's folder and file name when no mail address is given.
 const NO_MAIL: &str = "default";
@@ -44,7 +48,7 @@ pub(crate) async fn load_account(
 ) -> Result<Option<StoredAccount>, StoreError> {
     let keys = Keys::of(issuer, contact);
     // Both or none: an account whose key is lost cannot be used, and one that is not registered has no location.
-    let (Some(json), Some(key)) = (store.read(&keys.json).await?, store.read(&keys.key).await?) else {
+    let (Some(json), Some(key)) = (store.read(&keys.json).await?, store.read_secret(&keys.key).await?) else {
         return Ok(None);
     };
     let broken = |entry: &str, problem: String| StoreError::Broken { entry: entry.to_owned(), problem };
@@ -84,7 +88,7 @@ pub(crate) async fn save_account(
         false => json.insert("contact".to_owned(), account.contact.clone().into()),
     };
     let json = file_store::to_json(&Value::Object(json)).map_err(failed)?;
-    store.write(&keys.key, to_pem(&account.key_pkcs8_der).as_bytes()).await?;
+    store.write_secret(&keys.key, to_pem(&account.key_pkcs8_der).as_bytes()).await?;
     store.write(&keys.json, &json).await
 }
 

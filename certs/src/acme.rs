@@ -11,10 +11,14 @@ mod accounts;
 mod check;
 mod http;
 mod journal;
+mod jws;
+mod key_change;
 mod order;
 mod pace;
 mod problem;
 mod records;
+mod rollover;
+mod skew;
 mod ways;
 mod wish;
 
@@ -25,7 +29,6 @@ use clock::{SharedClock, Timestamp};
 use instant_acme::{Account, ChallengeHandle, Error};
 use names::Subject;
 
-pub use self::http::HttpError;
 use self::{
     accounts::Accounts,
     check::unusable,
@@ -34,12 +37,14 @@ use self::{
     order::is_about_the_challenge,
     problem::{issue_error, refusal_kind, signed},
     records::Records,
+    skew::Skew,
     ways::Ways,
     wish::Wish,
 };
+pub use self::{http::HttpError, skew::ClockSkew};
 use crate::{
     Bundle, ChallengeKind, Challenges, DnsError, DnsSolver, IssueError, Issued, Issuer, IssuerKey, OrderLimit,
-    Progress, RenewalHint, Store, challenges::Guard, file_store::safe,
+    Progress, RenewalHint, RolloverError, Store, challenges::Guard, file_store::safe,
 };
 
 /// An order that takes longer than this is given up for now; it is resumed by the next attempt.
@@ -121,6 +126,7 @@ pub struct AcmeIssuer {
     /// For proofs by DNS-01.
     records: Option<Records>,
     clock: SharedClock,
+    skew: Arc<Skew>,
     ways: Ways,
 }
 
@@ -141,17 +147,25 @@ impl AcmeIssuer {
         let host = url.host_str().filter(|_| url.scheme() == "https").ok_or_else(bad)?;
         let limit = published_limit(host);
         let key = issuer_key(&url, host);
-        let http = Http::new(settings.ca_root.as_deref())?;
+        let skew = Arc::new(Skew::new(key.clone(), Arc::clone(&clock)));
+        let http = Http::new(settings.ca_root.as_deref(), Arc::clone(&skew))?;
         let accounts = Accounts::new(settings.clone(), key.clone(), http, Arc::clone(&store), Arc::clone(&clock));
         let journal = Journal::new(store, &key);
         let ways = Ways::default();
-        Ok(Self { settings, key, limit, accounts, journal, challenges, records: None, clock, ways })
+        Ok(Self { settings, key, limit, accounts, journal, challenges, records: None, clock, skew, ways })
     }
 
     /// Sets the CA's limit on orders, for CAs whose limit we do not know or that granted another one.
     #[must_use]
     pub fn with_order_limit(mut self, limit: Option<OrderLimit>) -> Self {
         self.limit = limit;
+        self
+    }
+
+    /// Tells by `gauge` how far our clock is from the CA's.
+    #[must_use]
+    pub fn with_clock_skew(self, gauge: &ClockSkew) -> Self {
+        self.skew.tell_by(gauge);
         self
     }
 
@@ -282,14 +296,21 @@ impl Issuer for AcmeIssuer {
         let replaces = replaces.filter(|bundle| bundle.issuer == self.key);
         let limit = self.settings.order_timeout;
         let obtained = async {
-            let account = self.accounts.current().await?;
-            let wish = Wish { issuer: self, account: &account, name, replaces, progress };
-            match self.obtain(wish).await {
-                Err(error) if refusal_kind(&error) == Some("accountDoesNotExist") => {
-                    let account = self.accounts.replace(&account).await?;
-                    self.obtain(Wish { account: &account, ..wish }).await
-                }
-                result => result,
+            let _in_flight = self.accounts.enter().await;
+            let ours = self.accounts.current().await?;
+            let wish = Wish { issuer: self, account: &ours.account, name, replaces, progress };
+            let error = match self.obtain(wish).await {
+                Ok(bundle) => return Ok(bundle),
+                Err(error) => error,
+            };
+            let other = match refusal_kind(&error) {
+                Some("accountDoesNotExist") => Some(self.accounts.replace(&ours).await?),
+                Some("malformed" | "unauthorized") => self.accounts.changed(&ours).await?,
+                Some(_) | None => None,
+            };
+            match other {
+                Some(other) => self.obtain(Wish { account: &other.account, ..wish }).await,
+                None => Err(error),
             }
         };
         match tokio::time::timeout(limit, obtained).await.unwrap_or(Err(IssueError::TimedOut { limit })) {
@@ -310,8 +331,12 @@ impl Issuer for AcmeIssuer {
     }
 
     async fn renewal_hint(&self, bundle: &Bundle) -> Result<Option<RenewalHint>, IssueError> {
-        let account = self.accounts.current().await?;
-        self.hint(&account, bundle).await
+        let ours = self.accounts.current().await?;
+        self.hint(&ours.account, bundle).await
+    }
+
+    async fn roll_over(&self) -> Result<Option<String>, RolloverError> {
+        self.accounts.roll_over().await
     }
 
     async fn sweep(&self) {

@@ -50,7 +50,7 @@ use self::{
     plan::Plan,
 };
 use crate::{
-    Bundle, Issuer, Leaf, Observer, Step, Store,
+    Bundle, Issuer, IssuerKey, Leaf, Observer, RolloverError, Step, Store,
     budget::Slots,
     failures::Failures,
     life::{Action, Event, Lane, State, Validity},
@@ -262,6 +262,16 @@ impl Certificates {
     /// What is known about `name`, without changing anything.
     pub async fn explain(&self, name: &Hostname) -> CertificateView {
         self.0.explain(&name.into()).await
+    }
+
+    /// Gives the account at each CA another key, one after the other; what became of each. The account's URL where there
+    /// is an account.
+    pub async fn roll_over(&self) -> Vec<(IssuerKey, Result<Option<String>, RolloverError>)> {
+        let mut rolled = Vec::new();
+        for line in &self.0.lines {
+            rolled.push((line.issuer.key().clone(), line.issuer.roll_over().await));
+        }
+        rolled
     }
 
     /// When the renewal loop last went round.

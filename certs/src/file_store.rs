@@ -4,6 +4,9 @@
 //! the three files of a certificate are replaced together by one rename, so that no crash leaves a key beside another
 //! certificate, and our own documents stand under `namegate/`, where Caddy never looks.
 //!
+//! With a key file, private keys are sealed on their way to the disk; those that are not are read as they are. Sealed keys
+//! are nothing to Caddy.
+//!
 //! A wildcard certificate serves the names one label below it. It is found by [`Store::load`] when the name has no sound
 //! certificate of its own.
 
@@ -13,6 +16,7 @@ mod layout;
 mod metrics;
 mod purge;
 mod scan;
+mod sweep;
 
 use std::{
     io,
@@ -24,16 +28,18 @@ use async_trait::async_trait;
 use names::Subject;
 use prometheus::Registry;
 use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
 
 #[cfg(test)]
 pub(crate) use self::layout::certificate_key;
+pub use self::sweep::Swept;
 pub(crate) use self::{
     certificates::to_json,
     disk::read as read_bounded,
     layout::{safe, stem, subject},
 };
 use self::{disk::Staging, metrics::Metrics, scan::Walk};
-use crate::{Bundle, Leaving, Scanned, Store, StoreError};
+use crate::{Bundle, Leaving, Scanned, Seal, SealProblem, Store, StoreError};
 
 /// Operations on the disk at once: enough to fill a device's queue, far from tokio's 512 blocking threads.
 const MAX_OPERATIONS: usize = 32;
@@ -59,6 +65,8 @@ struct Disk {
     staging: Staging,
     /// The same for certificates, if they stand on a file system of their own.
     certificate_staging: Option<Staging>,
+    /// What private keys are sealed with.
+    seal: Seal,
     metrics: Metrics,
 }
 
@@ -86,10 +94,18 @@ impl FileStore {
     /// # Errors
     /// [`OpenError`] when the folder cannot be written or `registry` holds the store's metrics already.
     pub fn open(path: impl Into<PathBuf>, registry: &Registry) -> Result<Self, OpenError> {
+        Self::open_sealed(path, Seal::default(), registry)
+    }
+
+    /// The same with private keys sealed.
+    ///
+    /// # Errors
+    /// [`OpenError`], as of [`open`](Self::open).
+    pub fn open_sealed(path: impl Into<PathBuf>, seal: Seal, registry: &Registry) -> Result<Self, OpenError> {
         let root = path.into();
         let metrics = Metrics::new(registry)?;
-        let disk =
-            Disk::open(root.clone(), metrics.clone()).map_err(|source| OpenError::Unusable { path: root, source })?;
+        let disk = Disk::open(root.clone(), seal, metrics.clone())
+            .map_err(|source| OpenError::Unusable { path: root, source })?;
         Ok(Self { disk: Arc::new(disk), turns: Arc::new(Semaphore::new(MAX_OPERATIONS)), metrics })
     }
 
@@ -133,7 +149,7 @@ impl Drop for InFlight {
 }
 
 impl Disk {
-    fn open(root: PathBuf, metrics: Metrics) -> io::Result<Self> {
+    fn open(root: PathBuf, seal: Seal, metrics: Metrics) -> io::Result<Self> {
         let staging = Staging::open(&root.join(layout::OWN).join("staging"))?;
         let certificates = root.join(layout::CERTIFICATES);
         let apart = certificates.is_dir() && !disk::same_device(&root.join(layout::OWN), &certificates);
@@ -141,7 +157,7 @@ impl Disk {
             true => Some(Staging::open(&certificates.join(STAGING_BESIDE))?),
             false => None,
         };
-        Ok(Self { root, staging, certificate_staging, metrics })
+        Ok(Self { root, staging, certificate_staging, seal, metrics })
     }
 
     fn read(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
@@ -154,6 +170,16 @@ impl Disk {
         layout::document(&self.root, key)
             .and_then(|path| disk::write(self.staging_for(key), &path, value))
             .map_err(|source| failed("write", key, source))
+    }
+
+    fn read_secret(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        let open = |kept| self.seal.open(key, kept).map_err(|problem| unopened(key, problem));
+        self.read(key)?.map(open).transpose()
+    }
+
+    fn write_secret(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
+        let sealed = self.seal.seal(key, value).map_err(|problem| unopened(key, problem))?;
+        self.write(key, &sealed)
     }
 
     fn remove(&self, key: &str) -> Result<(), StoreError> {
@@ -194,6 +220,10 @@ fn list_documents(folder: &Path, prefix: &str) -> io::Result<Vec<String>> {
         }
     }
     Ok(keys)
+}
+
+fn unopened(entry: &str, problem: SealProblem) -> StoreError {
+    StoreError::Broken { entry: entry.to_owned(), problem: problem.to_string() }
 }
 
 fn failed(action: &'static str, entry: &str, source: io::Error) -> StoreError {
@@ -241,6 +271,16 @@ impl Store for FileStore {
     async fn write(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
         let (key, value) = (key.to_owned(), value.to_vec());
         self.run("write", move |disk| disk.write(&key, &value)).await
+    }
+
+    async fn read_secret(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        let key = key.to_owned();
+        self.run("read", move |disk| disk.read_secret(&key)).await
+    }
+
+    async fn write_secret(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
+        let (key, value) = (key.to_owned(), Zeroizing::new(value.to_vec()));
+        self.run("write", move |disk| disk.write_secret(&key, &value)).await
     }
 
     async fn remove(&self, key: &str) -> Result<(), StoreError> {

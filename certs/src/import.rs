@@ -214,7 +214,7 @@ async fn take_account(
     if store.read(&json.0).await?.is_some() {
         return Ok(false);
     }
-    store.write(&key.0, &key.1).await?;
+    store.write_secret(&key.0, &key.1).await?;
     store.write(&json.0, &json.1).await?;
     Ok(true)
 }

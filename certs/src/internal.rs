@@ -14,6 +14,7 @@ use rcgen::{
 };
 use rustls::{crypto::aws_lc_rs::default_provider, sign::CertifiedKey};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
+use zeroize::Zeroizing;
 
 use crate::{Bundle, IssueError, Issued, Issuer, IssuerKey, Leaf, Progress, RenewalHint, Store, StoreError, leaf};
 
@@ -75,8 +76,8 @@ impl InternalCa {
         let _one_at_a_time = CREATION.lock().await;
         // The key comes first and is never replaced: a start that was cut off, or two processes at once, end up with
         // certificates of one key and one subject, which clients take for the same root.
-        let key = match read_text(store, ROOT_KEY).await? {
-            Some(pem) => parse_root_key(&pem)?,
+        let key = match read_key(store).await? {
+            Some(key) => key,
             None => create_key(store).await?,
         };
         let root_pem = match read_text(store, ROOT_CERTIFICATE).await? {
@@ -181,10 +182,12 @@ async fn read_text(store: &dyn Store, document: &'static str) -> Result<Option<S
     store.read(document).await?.map(String::from_utf8).transpose().map_err(not_text)
 }
 
-fn parse_root_key(pem: &str) -> Result<KeyPair, InternalCaError> {
+async fn read_key(store: &dyn Store) -> Result<Option<KeyPair>, InternalCaError> {
+    let Some(kept) = store.read_secret(ROOT_KEY).await? else { return Ok(None) };
     // No source: a parser's error could quote the key.
-    KeyPair::from_pem(pem)
-        .map_err(|_| InternalCaError::Broken { document: ROOT_KEY, problem: "it is no private key".to_owned() })
+    let key = std::str::from_utf8(&kept).ok().and_then(|pem| KeyPair::from_pem(pem).ok());
+    let broken = || InternalCaError::Broken { document: ROOT_KEY, problem: "it is no private key".to_owned() };
+    key.ok_or_else(broken).map(Some)
 }
 
 async fn create_key(store: &dyn Store) -> Result<KeyPair, InternalCaError> {
@@ -193,12 +196,9 @@ async fn create_key(store: &dyn Store) -> Result<KeyPair, InternalCaError> {
         return Err(InternalCaError::Broken { document: ROOT_KEY, problem });
     }
     let key = KeyPair::generate().map_err(InternalCaError::Create)?;
-    store.write(ROOT_KEY, key.serialize_pem().as_bytes()).await?;
+    store.write_secret(ROOT_KEY, Zeroizing::new(key.serialize_pem()).as_bytes()).await?;
     // Another process may have written its own at the same time: what stands there now is the key.
-    match read_text(store, ROOT_KEY).await? {
-        Some(pem) => parse_root_key(&pem),
-        None => Ok(key),
-    }
+    Ok(read_key(store).await?.unwrap_or(key))
 }
 
 async fn create_root(store: &dyn Store, key: &KeyPair, now: Timestamp) -> Result<String, InternalCaError> {

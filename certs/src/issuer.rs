@@ -141,6 +141,42 @@ pub enum IssueError {
     Store(#[from] StoreError),
 }
 
+/// The key of an account was not changed, or nobody knows yet whether it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RolloverError {
+    /// Orders in flight would have failed for it.
+    #[error("orders were in flight for {} s; nothing was changed, try again", waited.as_secs())]
+    Busy {
+        /// How long it waited for them to end.
+        waited: Duration,
+    },
+    /// The CA, or the store. When the CA's answer is lost, the next order finds out which key it knows.
+    #[error("the change did not come to its end")]
+    Issue(#[from] IssueError),
+    /// The CA does not do it.
+    #[error("the CA changes no account keys: its directory has no keyChange")]
+    NotOffered,
+}
+
+impl RolloverError {
+    /// A stable word for it.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Busy { .. } => "orders_in_flight",
+            Self::NotOffered => "not_offered",
+            Self::Issue(IssueError::Refused { .. }) => "refused",
+            Self::Issue(IssueError::Store(_)) => "store_failed",
+            Self::Issue(
+                IssueError::Dns(_)
+                | IssueError::Unreachable { .. }
+                | IssueError::Unusable { .. }
+                | IssueError::TimedOut { .. },
+            ) => "unreachable",
+        }
+    }
+}
+
 /// A certificate authority.
 #[async_trait]
 pub trait Issuer: Send + Sync + 'static {
@@ -170,6 +206,12 @@ pub trait Issuer: Send + Sync + 'static {
 
     /// When the issuer suggests renewing `bundle`, and when to ask again; `None` when it has no opinion.
     async fn renewal_hint(&self, bundle: &Bundle) -> Result<Option<RenewalHint>, IssueError>;
+
+    /// Gives our account another key (RFC 8555 section 7.3.5). Orders in flight end before, later ones wait meanwhile.
+    /// The account's URL; `None` when there is no account.
+    async fn roll_over(&self) -> Result<Option<String>, RolloverError> {
+        Ok(None)
+    }
 
     /// Removes what an earlier process has left elsewhere, as far as that is possible now.
     async fn sweep(&self) {}

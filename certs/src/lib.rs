@@ -25,19 +25,24 @@ mod life;
 #[cfg(test)]
 mod memory_store;
 mod observer;
+mod seal;
 mod store;
 
-pub use acme::{AcmeError, AcmeIssuer, ExternalAccount, HttpError, ORDER_TIMEOUT, Settings as AcmeSettings};
+pub use acme::{AcmeError, AcmeIssuer, ClockSkew, ExternalAccount, HttpError, ORDER_TIMEOUT, Settings as AcmeSettings};
 pub use certificates::{
     CertificateView, Certificates, LoadError, ObtainError, Permission, Permit, Settings as CertificatesSettings,
 };
 pub use challenges::{Challenges, Guard, OfferError};
 pub use dns01::{ChallengeRecord, DnsError, DnsSolver};
 pub use failures::{Attempt, Failure, Fault};
-pub use file_store::{FileStore, OpenError};
+pub use file_store::{FileStore, OpenError, Swept};
 pub use import::{ImportError, ImportReport, ImportSource, SkipReason, Skipped, UnknownSource, import};
 pub use internal::{InternalCa, InternalCaError};
-pub use issuer::{ChallengeKind, IssueError, Issued, Issuer, IssuerKey, OrderLimit, Progress, RenewalHint};
+pub use issuer::{
+    ChallengeKind, IssueError, Issued, Issuer, IssuerKey, OrderLimit, Progress, RenewalHint, RolloverError,
+};
 pub use leaf::{Leaf, LeafError};
 pub use observer::{Observer, Step};
+pub use seal::{Kept, Seal, SealProblem};
+pub use sealing::SealError;
 pub use store::{Bundle, Leaving, Scanned, Store, StoreError};

@@ -9,6 +9,7 @@ use std::{
 use async_trait::async_trait;
 use names::Subject;
 use parking_lot::Mutex;
+use zeroize::Zeroizing;
 
 use crate::{Bundle, Leaf, Leaving, Scanned, Store, StoreError};
 
@@ -98,6 +99,14 @@ impl Store for MemoryStore {
         self.works("write", key)?;
         self.documents.lock().insert(key.to_owned(), value.to_vec());
         Ok(())
+    }
+
+    async fn read_secret(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        Ok(self.read(key).await?.map(Zeroizing::new))
+    }
+
+    async fn write_secret(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
+        self.write(key, value).await
     }
 
     async fn remove(&self, key: &str) -> Result<(), StoreError> {

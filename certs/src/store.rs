@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use clock::Timestamp;
 use names::{Subject, Tenant};
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use crate::IssuerKey;
 
@@ -114,7 +115,8 @@ pub enum StoreError {
 
 /// Where certificates, accounts, orders in flight and failures are kept.
 ///
-/// Writes are atomic and durable: after a crash an entry is the old one or the new one, whole.
+/// Writes are atomic and durable: after a crash an entry is the old one or the new one, whole. A certificate's key and
+/// the documents of `write_secret` are sealed where there is a key file; nothing else here is a secret.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Whether an entry of this name can be kept at all: asked before an order, which would be lost otherwise.
@@ -142,6 +144,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Writes a small document.
     async fn write(&self, key: &str, value: &[u8]) -> Result<(), StoreError>;
+
+    /// Reads a small document that holds a private key, opened if it is kept sealed. One that does not open is broken,
+    /// never "not found".
+    async fn read_secret(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError>;
+
+    /// Writes a small document that holds a private key: sealed, if the store has something to seal with.
+    async fn write_secret(&self, key: &str, value: &[u8]) -> Result<(), StoreError>;
 
     /// Removes a small document; removing what is not there is fine.
     async fn remove(&self, key: &str) -> Result<(), StoreError>;

@@ -12,5 +12,11 @@ mod failing;
 mod issuing;
 #[path = "pebble/managing.rs"]
 mod managing;
+#[path = "pebble/rolling.rs"]
+mod rolling;
 #[path = "pebble/scene.rs"]
 mod scene;
+#[path = "pebble/sealing.rs"]
+mod sealed;
+#[path = "pebble/skew.rs"]
+mod skew;

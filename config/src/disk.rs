@@ -106,13 +106,12 @@ pub(crate) fn check_token(path: &Path) -> Result<(), Problem> {
 const SEALING_KEY_BYTES: usize = 32;
 
 /// Whether a file holds sealing keys: 32 bytes in base64 on each line, comments aside.
-pub(crate) fn check_sealing_keys(path: &Path) -> Result<(), Problem> {
+pub(crate) fn check_sealing_keys(path: &Path, hint: &'static str) -> Result<(), Problem> {
     let bytes =
         read_bounded(path, MAX_KEYS_BYTES).map_err(|error| unreadable(format!("the file cannot be read: {error}")))?;
     let text = String::from_utf8_lossy(&bytes);
     let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
     let mut keys = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')).peekable();
-    let hint = "make a line with `namegate-control generate-key`";
     if keys.peek().is_none() {
         return Err(Problem::new("no_key", "the file holds no key", hint));
     }

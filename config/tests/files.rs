@@ -172,3 +172,22 @@ fn the_credential_of_a_dns_provider_must_be_there_and_is_never_shown() {
     assert!(!format!("{config:?}").contains("hunter2"));
     assert_eq!(config.acme.dns.unwrap().read_token().unwrap().expose(), "hunter2");
 }
+
+#[test]
+fn a_key_file_holds_keys_of_32_bytes_and_no_message_shows_one() {
+    let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let folder = folder("storage.key_file = 'edge.keys'");
+    let file = folder.path().join("edge.keys");
+    let hint = "make a line with `openssl rand -base64 32`";
+    assert!(printed_in(&folder).starts_with("edge.toml:3:20: storage.key_file: the file cannot be read: No such file"));
+    for (content, problem) in [
+        ("# nothing\n", "the file holds no key"),
+        ("# one\nAAECAwQFBgcICQoLDA0ODw==\n", "line 2 of the file is not 32 bytes in base64"),
+        ("{key}\n{key}=\n", "line 2 of the file is not 32 bytes in base64"),
+    ] {
+        fs::write(&file, content.replace("{key}", key)).unwrap();
+        assert_eq!(printed_in(&folder), format!("edge.toml:3:20: storage.key_file: {problem}; {hint}"));
+    }
+    fs::write(&file, format!("# now\n{key}\n\n{key}\n")).unwrap();
+    assert_eq!(load_in(&folder).unwrap().storage.key_file, Some(file));
+}

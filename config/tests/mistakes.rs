@@ -208,13 +208,11 @@ fn keys_of_the_contract_that_are_not_served_yet_are_never_ignored() {
     let text = r#"
 [storage]
 postgres = "postgres://u:hunter2@db/x"
-key_file = 7
 "#;
     expect(
         &beside_a_good_ask(text),
         &[
             "4:12: storage.postgres: is not supported by this version; remove it; certificates are kept in files under storage.path",
-            "5:12: storage.key_file: is not supported by this version; remove it; it belongs to storage.postgres",
         ],
     );
 }

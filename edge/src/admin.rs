@@ -1,4 +1,4 @@
-//! The admin listener: health, metrics, explain, reload.
+//! The admin listener: health, metrics, explain, reload, new account keys.
 //!
 //! It is meant for loopback. What tells of the inside or changes it is refused to browsers: a request with an `Origin`,
 //! or under a name that is not this machine's, may come from a page that a person on this machine has open.
@@ -17,6 +17,7 @@ use crate::{
     http_server::{self, Reply, Stop},
     listen::Acceptor,
     reload::Reloader,
+    rollover::Rollover,
     serve::Accepted,
 };
 
@@ -59,14 +60,17 @@ impl Admin {
             (&Method::GET, "/readyz" | "/healthz") => self.readyz(request.uri().query()).await,
             (&Method::GET, "/metrics") => self.metrics(),
             (&Method::GET, "/version") => http_server::text(StatusCode::OK, env!("CARGO_PKG_VERSION")),
-            (_, "/explain" | "/reload") if !is_local(request.headers()) => {
+            (_, "/account/rollover" | "/explain" | "/reload") if !is_local(request.headers()) => {
                 http_server::text(StatusCode::FORBIDDEN, "this request looks like a browser's")
             }
             (&Method::GET, "/explain") => self.explain(request.uri().query()).await,
+            (&Method::POST, "/account/rollover") => self.roll_over().await,
             (&Method::POST, "/reload") => self.reload().await,
-            (_, "/livez" | "/readyz" | "/healthz" | "/metrics" | "/version" | "/explain" | "/reload") => {
-                http_server::text(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method")
-            }
+            (
+                _,
+                "/account/rollover" | "/explain" | "/healthz" | "/livez" | "/metrics" | "/readyz" | "/reload"
+                | "/version",
+            ) => http_server::text(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method"),
             _ => http_server::text(StatusCode::NOT_FOUND, "no such path"),
         }
     }
@@ -106,6 +110,11 @@ impl Admin {
             Some(hostname) => json(StatusCode::OK, &self.explainer.explain(&hostname).await),
             None => http_server::text(StatusCode::BAD_REQUEST, "say which: /explain?hostname=shop.example.com"),
         }
+    }
+
+    async fn roll_over(&self) -> Reply {
+        let rollover = Rollover::of(&self.explainer.certificates).await;
+        json(if rollover.is_whole() { StatusCode::OK } else { StatusCode::BAD_GATEWAY }, &rollover)
     }
 
     async fn reload(&self) -> Reply {

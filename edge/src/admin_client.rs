@@ -24,8 +24,11 @@ pub enum AskError {
     #[error("what answers there is not an edge")]
     Exchange(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The answer took too long.
-    #[error("no answer within {} s", TIMEOUT.as_secs())]
-    TimedOut,
+    #[error("no answer within {} s", limit.as_secs())]
+    TimedOut {
+        /// The time that it had.
+        limit: Duration,
+    },
 }
 
 /// Sends one request to the admin listener and reads its JSON answer.
@@ -33,7 +36,21 @@ pub enum AskError {
 /// # Errors
 /// [`AskError`].
 pub async fn ask(admin: SocketAddr, method: Method, path: &str) -> Result<(StatusCode, serde_json::Value), AskError> {
-    timeout(TIMEOUT, exchange(reachable(admin), method, path)).await.map_err(|_| AskError::TimedOut)?
+    ask_within(TIMEOUT, admin, method, path).await
+}
+
+/// The same with another limit on the whole exchange.
+///
+/// # Errors
+/// [`AskError`].
+pub async fn ask_within(
+    limit: Duration,
+    admin: SocketAddr,
+    method: Method,
+    path: &str,
+) -> Result<(StatusCode, serde_json::Value), AskError> {
+    let exchange = exchange(reachable(admin), method, path);
+    timeout(limit, exchange).await.map_err(|_| AskError::TimedOut { limit })?
 }
 
 /// A wildcard address is listened on, not connected to.

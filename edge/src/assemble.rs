@@ -3,7 +3,7 @@
 use std::{collections::HashSet, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use certs::{Certificates, CertificatesSettings, Challenges, FileStore, Issuer, Observer, Store};
+use certs::{Certificates, CertificatesSettings, Challenges, Issuer, Observer, Store};
 use clock::SharedClock;
 use config::EdgeConfig;
 use control_client::{ControlError, GateError};
@@ -29,6 +29,7 @@ use crate::{
     proxy::{Proxy, ProxySettings},
     reload::{PolicyError, PolicyMaker, Reloader},
     serve::Deps,
+    storage::{self, StorageError},
     tick::tick,
     upgrade::{Kind, Listening},
     watchdog::Pulse,
@@ -73,8 +74,8 @@ pub enum StartError {
     #[error("the configuration cannot be put to work")]
     Policy(#[from] PolicyError),
     /// The store.
-    #[error("the store cannot be opened")]
-    Store(#[from] certs::OpenError),
+    #[error("storage cannot be used")]
+    Storage(#[from] StorageError),
 }
 
 /// A running edge.
@@ -110,11 +111,14 @@ impl Edge {
     ) -> Result<Self, StartError> {
         let metrics = Metrics::new(&registry)?;
         let fair = Fair::new(&registry)?;
-        let store: Arc<dyn Store> = Arc::new(FileStore::open(&config.storage.path, &registry)?);
+        let files = storage::open(&config.storage, &registry)?;
+        storage::seal_documents(&files).await;
+        let store: Arc<dyn Store> = Arc::new(files.clone());
         let challenges = Arc::new(Challenges::new(&registry)?);
         let solver = issuers::solver(&config, &clock, &registry)?;
         let issuers =
-            issuers::build(&config, store.clone(), challenges.clone(), clock.clone(), solver.as_ref()).await?;
+            issuers::build(&config, store.clone(), challenges.clone(), clock.clone(), solver.as_ref(), &registry)
+                .await?;
         let line = Line::open(&config, issuers::names(&config, &issuers), solver, clock.clone(), &registry).await?;
         let directory = line.as_ref().map(Line::directory);
         let policy = maker.first(&config, directory.clone(), clock.clone(), &registry)?;
@@ -142,6 +146,7 @@ impl Edge {
             workers: TaskTracker::new(),
         };
         edge.work(line, managed);
+        edge.workers.spawn(storage::seal_certificates(files, edge.working.clone()));
         edge.listen(sockets, access_log, registry)?;
         edge.health.enter(Phase::Serving);
         Ok(edge)

@@ -1,6 +1,7 @@
 //! The command line. Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 75 (`EX_TEMPFAIL`) a `run` that could not
 //! start or go on although its configuration is valid, so that a supervisor should try again.
 
+mod account;
 mod certs;
 mod explain;
 mod reload;
@@ -47,6 +48,11 @@ enum Command {
     Validate,
     /// Have the running edge read its configuration again; it keeps the old one if the new one has mistakes.
     Reload,
+    /// Look after the ACME account.
+    Account {
+        #[command(subcommand)]
+        command: account::Command,
+    },
     /// Look at kept certificates, or bring some from elsewhere.
     Certs {
         #[command(subcommand)]
@@ -66,6 +72,7 @@ impl Cli {
             Command::Run { upgrade } => run::run(&self.config, upgrade),
             Command::Validate => validate(&self.config, format),
             Command::Reload => reload::reload(&self.config, format),
+            Command::Account { command } => account::run(&self.config, &command, format),
             Command::Certs { command } => certs::run(&self.config, command, format),
             Command::Explain { hostname } => explain::explain(&self.config, &hostname, format),
         }

@@ -4,8 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use certs::{
-    AcmeError, AcmeIssuer, AcmeSettings, Challenges, DnsSolver, ExternalAccount, InternalCa, InternalCaError, Issuer,
-    IssuerKey, Store,
+    AcmeError, AcmeIssuer, AcmeSettings, Challenges, ClockSkew, DnsSolver, ExternalAccount, InternalCa,
+    InternalCaError, Issuer, IssuerKey, Store,
 };
 use clock::SharedClock;
 use config::{Acme, EabError, EdgeConfig, IssuerKind};
@@ -26,6 +26,9 @@ pub enum IssuerError {
     /// The key of the external account binding.
     #[error("acme.eab_hmac_file cannot be used")]
     Eab(#[from] EabError),
+    /// Two parts want the same metric.
+    #[error("the metrics cannot be registered")]
+    Metrics(#[from] prometheus::Error),
     /// The private CA.
     #[error("the internal CA cannot be opened")]
     Internal(#[from] InternalCaError),
@@ -56,10 +59,12 @@ pub async fn build(
     challenges: Arc<Challenges>,
     clock: SharedClock,
     solver: Option<&Arc<dyn DnsSolver>>,
+    registry: &Registry,
 ) -> Result<Vec<Arc<dyn Issuer>>, IssuerError> {
     if config.acme.issuer == IssuerKind::Internal {
         return Ok(vec![Arc::new(InternalCa::open(store.as_ref(), clock).await?)]);
     }
+    let skew = ClockSkew::new(registry)?;
     let mut issuers: Vec<Arc<dyn Issuer>> = Vec::new();
     for directory in &config.acme.directory {
         let settings = AcmeSettings {
@@ -71,6 +76,7 @@ pub async fn build(
             ..AcmeSettings::new(directory.as_str())
         };
         let issuer = AcmeIssuer::new(settings, store.clone(), challenges.clone(), clock.clone())?;
+        let issuer = issuer.with_clock_skew(&skew);
         issuers.push(Arc::new(match solver {
             Some(solver) => issuer.with_dns(solver.clone(), store.clone()),
             None => issuer,

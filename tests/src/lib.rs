@@ -13,6 +13,8 @@ mod asks_before_it_issues;
 #[cfg(test)]
 mod bears_hostile_origins;
 #[cfg(test)]
+mod changes_account_keys;
+#[cfg(test)]
 mod cuts_slow_clients;
 #[cfg(test)]
 mod documents;
@@ -32,6 +34,8 @@ mod is_operated;
 mod issues_on_first_hello;
 #[cfg(test)]
 mod keeps_caddys_storage;
+#[cfg(test)]
+mod keeps_keys_sealed;
 #[cfg(test)]
 mod keeps_logs_and_secrets;
 #[cfg(test)]

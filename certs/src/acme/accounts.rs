@@ -11,11 +11,15 @@ use std::{
     time::Duration,
 };
 
+use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use clock::{SharedClock, Timestamp};
 use instant_acme::{Account, AccountCredentials, ExternalAccountKey, NewAccount};
 use rustls_pki_types::PrivatePkcs8KeyDer;
-use tokio::{sync::Mutex, time::Instant};
+use tokio::{
+    sync::{Mutex, RwLock, RwLockReadGuard},
+    time::Instant,
+};
 
 use super::{
     Settings,
@@ -34,19 +38,28 @@ const DIRECTORY_KEPT: Duration = Duration::from_secs(12 * 3600);
 const REGISTER_AGAIN: Duration = Duration::from_secs(20 * 60);
 
 pub(super) struct Accounts {
-    settings: Settings,
-    issuer: IssuerKey,
-    http: Http,
-    store: Arc<dyn Store>,
+    pub(super) settings: Settings,
+    pub(super) issuer: IssuerKey,
+    pub(super) http: Http,
+    pub(super) store: Arc<dyn Store>,
     clock: SharedClock,
-    slot: Mutex<Slot>,
+    /// Held by every order in flight; a rollover waits for them.
+    pub(super) orders: RwLock<()>,
+    pub(super) slot: Mutex<Slot>,
     /// Whether the account has served an order since it was registered.
     proven: AtomicBool,
 }
 
+/// Our account, and which key it signs with.
+#[derive(Clone)]
+pub(super) struct Ours {
+    pub(super) account: Account,
+    print: [u8; SHA256_OUTPUT_LEN],
+}
+
 #[derive(Default)]
-struct Slot {
-    current: Option<(Account, Timestamp)>,
+pub(super) struct Slot {
+    pub(super) current: Option<(Ours, Timestamp)>,
     failed: Option<(Instant, IssueError)>,
     /// When this process registered last.
     registered: Option<Timestamp>,
@@ -60,18 +73,24 @@ impl Accounts {
         store: Arc<dyn Store>,
         clock: SharedClock,
     ) -> Self {
-        Self { settings, issuer, http, store, clock, slot: Mutex::default(), proven: AtomicBool::new(false) }
+        let (orders, slot, proven) = (RwLock::default(), Mutex::default(), AtomicBool::new(false));
+        Self { settings, issuer, http, store, clock, orders, slot, proven }
+    }
+
+    /// An order begins; the account keeps its key until it ends.
+    pub(super) async fn enter(&self) -> RwLockReadGuard<'_, ()> {
+        self.orders.read().await
     }
 
     /// The account: from memory, from the store, or newly registered.
-    pub(super) async fn current(&self) -> Result<Account, IssueError> {
+    pub(super) async fn current(&self) -> Result<Ours, IssueError> {
         let asked = Instant::now();
         let mut slot = self.slot.lock().await;
         let now = self.clock.now();
-        if let Some((account, since)) = &slot.current
+        if let Some((ours, since)) = &slot.current
             && now.since(*since) < DIRECTORY_KEPT
         {
-            return Ok(account.clone());
+            return Ok(ours.clone());
         }
         // An attempt that ended while we stood in line is ours too: else a dead CA would be asked once per order.
         if let Some((when, error)) = &slot.failed
@@ -80,9 +99,9 @@ impl Accounts {
             return Err(copy(error));
         }
         match self.load_or_register(&mut slot).await {
-            Ok(account) => {
-                slot.current = Some((account.clone(), now));
-                Ok(account)
+            Ok(ours) => {
+                slot.current = Some((ours.clone(), now));
+                Ok(ours)
             }
             Err(error) => {
                 slot.failed = Some((Instant::now(), copy(&error)));
@@ -92,12 +111,12 @@ impl Accounts {
     }
 
     /// Another account in place of `stale`, which the CA says it does not know.
-    pub(super) async fn replace(&self, stale: &Account) -> Result<Account, IssueError> {
+    pub(super) async fn replace(&self, stale: &Ours) -> Result<Ours, IssueError> {
         let mut slot = self.slot.lock().await;
-        if let Some((account, _)) = &slot.current
-            && account.id() != stale.id()
+        if let Some((ours, _)) = &slot.current
+            && ours.account.id() != stale.account.id()
         {
-            return Ok(account.clone());
+            return Ok(ours.clone());
         }
         let now = self.clock.now();
         let unproven = !self.proven.load(Ordering::Relaxed);
@@ -106,9 +125,26 @@ impl Accounts {
             return Err(IssueError::Unreachable { problem, retry_after: None });
         }
         tracing::warn!(name: "acme.account_lost", issuer = %self.issuer, "the CA does not know our account; registering another");
-        let account = self.register(&mut slot).await?;
-        slot.current = Some((account.clone(), now));
-        Ok(account)
+        let ours = self.register(&mut slot).await?;
+        slot.current = Some((ours.clone(), now));
+        Ok(ours)
+    }
+
+    /// The account with another key than `stale` signs with, when there is one: somebody else on this store has changed
+    /// it.
+    pub(super) async fn changed(&self, stale: &Ours) -> Result<Option<Ours>, IssueError> {
+        let mut slot = self.slot.lock().await;
+        if let Some((ours, _)) = &slot.current
+            && ours.print != stale.print
+        {
+            return Ok(Some(ours.clone()));
+        }
+        let Some(stored) = self.stored().await?.filter(|stored| print(&stored.key_pkcs8_der) != stale.print) else {
+            return Ok(None);
+        };
+        let ours = self.restore(&stored).await?;
+        slot.current = Some((ours.clone(), self.clock.now()));
+        Ok(Some(ours))
     }
 
     /// The account has served an order.
@@ -116,18 +152,29 @@ impl Accounts {
         self.proven.store(true, Ordering::Relaxed);
     }
 
-    async fn load_or_register(&self, slot: &mut Slot) -> Result<Account, IssueError> {
-        match load_account(&*self.store, &self.issuer, &self.settings.contact).await? {
-            Some(stored) => {
-                let key = PrivatePkcs8KeyDer::from(stored.key_pkcs8_der.as_slice());
-                let account = self.builder().from_parts(stored.location, key, self.settings.directory.clone());
-                account.await.map_err(issue_error)
-            }
+    async fn load_or_register(&self, slot: &mut Slot) -> Result<Ours, IssueError> {
+        match self.stored().await? {
+            Some(stored) => self.restore(&stored).await,
             None => self.register(slot).await,
         }
     }
 
-    async fn register(&self, slot: &mut Slot) -> Result<Account, IssueError> {
+    /// The account of the store, with the key that the CA knows.
+    pub(super) async fn stored(&self) -> Result<Option<StoredAccount>, IssueError> {
+        match load_account(&*self.store, &self.issuer, &self.settings.contact).await? {
+            Some(stored) => self.settle(stored).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn restore(&self, stored: &StoredAccount) -> Result<Ours, IssueError> {
+        let key = PrivatePkcs8KeyDer::from(stored.key_pkcs8_der.as_slice());
+        let directory = self.settings.directory.clone();
+        let account = self.builder().from_parts(stored.location.clone(), key, directory).await;
+        Ok(Ours { account: account.map_err(issue_error)?, print: print(&stored.key_pkcs8_der) })
+    }
+
+    async fn register(&self, slot: &mut Slot) -> Result<Ours, IssueError> {
         let (account, credentials) = self.create().await?;
         let stored = StoredAccount {
             location: account.id().to_owned(),
@@ -138,7 +185,7 @@ impl Accounts {
         slot.registered = Some(self.clock.now());
         self.proven.store(false, Ordering::Relaxed);
         tracing::info!(name: "acme.account", issuer = %self.issuer, account = account.id(), "account registered");
-        Ok(account)
+        Ok(Ours { account, print: print(&stored.key_pkcs8_der) })
     }
 
     async fn create(&self) -> Result<(Account, AccountCredentials), IssueError> {
@@ -175,6 +222,15 @@ impl Accounts {
     fn builder(&self) -> instant_acme::AccountBuilder {
         Account::builder_with_http(Box::new(self.http.clone()))
     }
+}
+
+/// Tells a key from another one.
+fn print(key: &SecretBytes) -> [u8; SHA256_OUTPUT_LEN] {
+    let mut print = [0; SHA256_OUTPUT_LEN];
+    for (byte, digested) in print.iter_mut().zip(digest(&SHA256, key.as_slice()).as_ref()) {
+        *byte = *digested;
+    }
+    print
 }
 
 /// An error for the others who waited for the same attempt.

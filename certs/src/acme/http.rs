@@ -22,6 +22,8 @@ use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use rustls_pki_types::{CertificateDer, pem, pem::PemObject};
 use rustls_platform_verifier::Verifier;
 
+use super::skew::Skew;
+
 /// Longest answer that is read. Directories and orders are a few KiB, chains below 20 KiB.
 const MAX_BODY: usize = 1 << 20;
 /// Time for one request with its answer.
@@ -83,11 +85,15 @@ pub(crate) enum CaError {
 
 /// The HTTP client of one issuer; clones share the connections.
 #[derive(Clone)]
-pub(crate) struct Http(reqwest::Client);
+pub(crate) struct Http {
+    client: reqwest::Client,
+    /// What the answers say about our clock.
+    skew: Arc<Skew>,
+}
 
 impl Http {
     /// A client that trusts the roots in the PEM file `roots`, or else those of the machine.
-    pub(crate) fn new(roots: Option<&Path>) -> Result<Self, HttpError> {
+    pub(super) fn new(roots: Option<&Path>, skew: Arc<Skew>) -> Result<Self, HttpError> {
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls(roots)?)
             .https_only(true)
@@ -101,7 +107,25 @@ impl Http {
             .http2_keep_alive_interval(KEEP_ALIVE)
             .build()
             .map_err(HttpError::Client)?;
-        Ok(Self(client))
+        Ok(Self { client, skew })
+    }
+
+    /// Sends a request. An answer that is no success is an error, but for a nonce that was called bad.
+    pub(super) async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, CaError> {
+        let request = request.try_into().map_err(CaError::Transport)?;
+        let response = self.client.execute(request).await.map_err(CaError::Transport)?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        self.skew.see(&headers);
+        let retry_after = retry_after(&headers);
+        let body = read(response).await?;
+        match status.is_success() {
+            true => {
+                // Outside of a scope nobody wants to know.
+                let _ = RETRY_AFTER.try_with(|cell| cell.set(retry_after));
+                Ok(answer(status, headers, body))
+            }
+            false => failure(status, headers, body, retry_after),
+        }
     }
 }
 
@@ -110,9 +134,13 @@ impl HttpClient for Http {
         &self,
         request: Request<BodyWrapper<Bytes>>,
     ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, instant_acme::Error>> + Send>> {
-        let client = self.0.clone();
+        let http = self.clone();
         Box::pin(async move {
-            exchange(&client, request).await.map_err(|error| instant_acme::Error::Other(Box::new(error)))
+            let (parts, body) = request.into_parts();
+            let Ok(body) = body.collect().await;
+            let answer = http.send(Request::from_parts(parts, body.to_bytes())).await;
+            let answer = answer.map_err(|error| instant_acme::Error::Other(Box::new(error)))?;
+            Ok(BytesResponse::from(answer.map(Full::new)))
         })
     }
 }
@@ -127,25 +155,6 @@ pub(crate) async fn with_retry_after<T>(call: impl Future<Output = T>) -> (T, Op
         .await
 }
 
-async fn exchange(client: &reqwest::Client, request: Request<BodyWrapper<Bytes>>) -> Result<BytesResponse, CaError> {
-    let (parts, body) = request.into_parts();
-    let Ok(body) = body.collect().await;
-    let request = Request::from_parts(parts, body.to_bytes());
-    let request = request.try_into().map_err(CaError::Transport)?;
-    let response = client.execute(request).await.map_err(CaError::Transport)?;
-    let (status, headers) = (response.status(), response.headers().clone());
-    let retry_after = retry_after(&headers);
-    let body = read(response).await?;
-    match status.is_success() {
-        true => {
-            // Outside of a scope nobody wants to know.
-            let _ = RETRY_AFTER.try_with(|cell| cell.set(retry_after));
-            Ok(answer(status, headers, body))
-        }
-        false => failure(status, headers, body, retry_after),
-    }
-}
-
 /// Reads a body as far as it may go.
 async fn read(mut response: reqwest::Response) -> Result<Bytes, CaError> {
     let mut body = BytesMut::new();
@@ -158,11 +167,11 @@ async fn read(mut response: reqwest::Response) -> Result<Bytes, CaError> {
     Ok(body.freeze())
 }
 
-fn answer(status: StatusCode, headers: HeaderMap, body: Bytes) -> BytesResponse {
-    let mut response = Response::new(Full::new(body));
+fn answer(status: StatusCode, headers: HeaderMap, body: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
-    BytesResponse::from(response)
+    response
 }
 
 /// An answer that is no success. `badNonce` goes to the library, which signs anew with the nonce that came with it.
@@ -171,7 +180,7 @@ fn failure(
     headers: HeaderMap,
     body: Bytes,
     retry_after: Option<Duration>,
-) -> Result<BytesResponse, CaError> {
+) -> Result<Response<Bytes>, CaError> {
     match serde_json::from_slice::<serde_json::Value>(&body) {
         Ok(problem) if kind_of(&problem) == "badNonce" => Ok(answer(status, headers, body)),
         Ok(problem) if problem.is_object() && !status.is_redirection() => {

@@ -1,12 +1,14 @@
 //! The journal of orders in flight: what a restart needs to finish an order instead of placing another one.
 //!
-//! The key is written before it is used to finalize: a certificate that the CA has made is worthless without it.
+//! The key is written before it is used to finalize: a certificate that the CA has made is worthless without it. As an
+//! entry holds it, an entry is a secret. One that does not open is an error and no reason to place another order.
 
 use std::sync::Arc;
 
 use clock::Timestamp;
 use names::Subject;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use crate::{
     IssuerKey, Store, StoreError,
@@ -38,7 +40,7 @@ impl Journal {
 
     /// The order that was cut off, if there is one. A torn entry is no order: it cannot be resumed.
     pub(super) async fn load(&self, name: &Subject) -> Result<Option<Entry>, StoreError> {
-        let Some(bytes) = self.store.read(&self.key(name)).await? else { return Ok(None) };
+        let Some(bytes) = self.store.read_secret(&self.key(name)).await? else { return Ok(None) };
         match serde_json::from_slice(&bytes) {
             Ok(entry) => Ok(Some(entry)),
             Err(_) => {
@@ -50,8 +52,8 @@ impl Journal {
 
     pub(super) async fn save(&self, name: &Subject, entry: &Entry) -> Result<(), StoreError> {
         // Strings and a number: serializing cannot fail.
-        let bytes = serde_json::to_vec(entry).unwrap_or_default();
-        self.store.write(&self.key(name), &bytes).await
+        let bytes = Zeroizing::new(serde_json::to_vec(entry).unwrap_or_default());
+        self.store.write_secret(&self.key(name), &bytes).await
     }
 
     pub(super) async fn remove(&self, name: &Subject) -> Result<(), StoreError> {

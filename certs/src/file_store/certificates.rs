@@ -16,6 +16,8 @@ use crate::{Bundle, IssuerKey, Leaf, LeafError, StoreError};
 const MAX_ISSUERS: usize = 64;
 /// Reads of an entry before it counts as broken: Caddy replaces its files one by one, and a reader may come between.
 const READ_TRIES: u32 = 3;
+/// How the file of a private key ends.
+pub(super) const KEY: &str = "key";
 
 impl Disk {
     /// The certificate for `name`: its own, else, for a hostname, the wildcard one label up.
@@ -88,11 +90,13 @@ impl Disk {
         };
         let key = folder.read(&entry.key(), MAX_CERTIFICATE_FILE).map_err(read_failed)?;
         let key = key.ok_or_else(|| broken("the key file is missing".to_owned()))?;
+        let place = layout::certificate_key(issuer, stem, KEY);
+        let key = self.seal.open(&place, key).map_err(|problem| broken(format!("the private key: {problem}")))?;
         let meta = folder.read(&entry.meta(), MAX_CERTIFICATE_FILE).map_err(read_failed)?;
         let bundle = Bundle {
             issuer: IssuerKey::new(issuer),
             chain_pem: text(chain).map_err(broken)?,
-            key_pem: text(key).map_err(|_| broken("the key is not text".to_owned()))?,
+            key_pem: text(key.to_vec()).map_err(|_| broken("the key is not text".to_owned()))?,
             meta: meta.map_or(Value::Null, |meta| self.parse_meta(&meta, &entry)),
         };
         let leaf = sound(&bundle, name).map_err(broken)?;
@@ -150,8 +154,11 @@ impl Disk {
         let leaf = sound(bundle, name).map_err(broken)?;
         let old = disk::read(&path.join(entry.meta()), MAX_CERTIFICATE_FILE).ok().flatten();
         let meta = merge_meta(old.as_deref(), &bundle.meta, &leaf);
+        let place = layout::certificate_key(issuer, &stem, KEY);
+        let key = self.seal.seal(&place, bundle.key_pem.as_bytes());
+        let key = key.map_err(|problem| broken(format!("the private key: {problem}")))?;
         let files = [
-            (entry.key(), bundle.key_pem.as_bytes()),
+            (entry.key(), key.as_slice()),
             (entry.certificate(), bundle.chain_pem.as_bytes()),
             (entry.meta(), &to_json(&Value::Object(meta)).map_err(write_failed)?),
         ];

@@ -125,6 +125,26 @@ impl Folder {
             Err(error) => Err(error.into()),
         }
     }
+
+    /// Replaces a file that is still there in the folder, wherever the folder stands by now: one that was exchanged for
+    /// another meanwhile takes it along, what stands at the path is left alone, and a file that somebody has removed does
+    /// not come back.
+    pub(super) fn replace(&self, staging: &Staging, name: &str, bytes: &[u8]) -> io::Result<()> {
+        use rustix::io::Errno;
+        let staged = staging.fresh();
+        new_file(&staged, bytes)?;
+        let placed = match rustix::fs::renameat_with(CWD, &staged, &self.0, name, RenameFlags::EXCHANGE) {
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => rustix::fs::renameat(CWD, &staged, &self.0, name),
+            placed => placed,
+        };
+        let synced = match placed {
+            Ok(()) => self.0.sync_all(),
+            Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(error.into()),
+        };
+        remove(&staged)?;
+        synced
+    }
 }
 
 /// Replaces a document by one rename.

@@ -87,8 +87,7 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// The key of one file of a certificate, as documents are addressed.
-#[cfg(test)]
+/// The key of one file of a certificate, as documents are addressed. Private keys are sealed for this place.
 pub(crate) fn certificate_key(issuer: &str, name: &str, extension: &str) -> String {
     format!("{CERTIFICATES}/{issuer}/{name}/{name}.{extension}")
 }

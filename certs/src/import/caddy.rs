@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 
 use super::{Found, ImportError, MAX_FILE, Out};
-use crate::{Bundle, IssuerKey, file_store};
+use crate::{Bundle, IssuerKey, SealProblem, file_store, seal::is_sealed};
 
 pub(super) fn read(path: &Path, out: &Out) -> Result<(), ImportError> {
     match path.is_dir() {
@@ -43,7 +43,10 @@ impl Group {
             }
             ["acme", _, "users", _] => {
                 if let (Some(json), Some(key)) = (self.take(".json"), self.take(".key")) {
-                    out.put(Found::Account { json, key });
+                    match is_sealed(&key.1) {
+                        true => out.skip(self.folder, SealProblem::Sealed),
+                        false => out.put(Found::Account { json, key }),
+                    }
                 }
             }
             _ => {}
@@ -53,6 +56,9 @@ impl Group {
     fn finish_certificate(mut self, issuer: IssuerKey, name: String, out: &Out) {
         let Some((_, chain)) = self.take(".crt") else { return };
         let Some((_, key)) = self.take(".key") else { return out.skip(self.folder, "the key is missing") };
+        if is_sealed(&key) {
+            return out.skip(self.folder, SealProblem::Sealed);
+        }
         let (Ok(chain_pem), Ok(key_pem)) = (String::from_utf8(chain), String::from_utf8(key)) else {
             return out.skip(self.folder, "the certificate or its key is not text");
         };

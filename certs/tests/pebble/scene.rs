@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use async_trait::async_trait;
 use certs::{
     AcmeIssuer, AcmeSettings, Certificates, CertificatesSettings, Challenges, FileStore, Issuer, Permission, Permit,
-    Store,
+    Seal, Store,
 };
 use clock::SystemClock;
 use names::{Hostname, Subject};
@@ -127,7 +127,12 @@ impl Permit for Open {
 }
 
 pub(crate) fn open(path: &Path) -> Arc<FileStore> {
-    Arc::new(FileStore::open(path, &Registry::new()).unwrap())
+    open_sealed(path, Seal::default())
+}
+
+/// A store as a process with this key file has it.
+pub(crate) fn open_sealed(path: &Path, seal: Seal) -> Arc<FileStore> {
+    Arc::new(FileStore::open_sealed(path, seal, &Registry::new()).unwrap())
 }
 
 pub(crate) fn name(text: &str) -> Hostname {

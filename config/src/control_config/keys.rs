@@ -18,7 +18,7 @@ pub(crate) fn read(walk: &mut Walk, mode: Mode) -> Option<PathBuf> {
     }
     let (path, at) = file.ok().flatten()?;
     if section.disk() == Disk::Look
-        && let Err(problem) = disk::check_sealing_keys(&path)
+        && let Err(problem) = disk::check_sealing_keys(&path, "make a line with `namegate-control generate-key`")
     {
         section.mistake(&at, problem);
     }

@@ -71,7 +71,7 @@ pub(super) fn run(path: &Path, command: Command, format: Format) -> ExitCode {
         Err(code) => return code,
     };
     let result = runtime.block_on(async {
-        let store = FileStore::open(&config.storage.path, &Registry::new())?;
+        let store = edge::storage::open(&config.storage, &Registry::new())?;
         match command {
             Command::List => list(&store, format).await,
             Command::Show { hostname } => show(&store, &hostname, format).await,

@@ -3,7 +3,7 @@
 /// What a request to the CA is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// An account: contact, deactivation, key change.
+    /// An account: contact, deactivation.
     Account,
     /// An authorization.
     Authorization,
@@ -15,6 +15,8 @@ pub enum Kind {
     Directory,
     /// The signing request.
     Finalize,
+    /// Another key for an account.
+    KeyChange,
     /// A new account.
     NewAccount,
     /// A nonce.
@@ -39,7 +41,7 @@ impl Kind {
             "/nonce-plz" => Self::NewNonce,
             "/order-plz" => Self::NewOrder,
             "/revoke-cert" => Self::Revoke,
-            "/rollover-account-key" => Self::Account,
+            "/rollover-account-key" => Self::KeyChange,
             "/sign-me-up" => Self::NewAccount,
             _ => Self::by_prefix(path),
         }

@@ -246,7 +246,9 @@ impl AcmeIssuer {
                 Err(_) => return Err(unusable("SHA-256 has 32 bytes".to_owned())),
             },
         };
-        guard.map(Some).map_err(|error| unusable(telemetry::chain(&error).to_string()))
+        let mut guard = guard.map_err(|error| unusable(telemetry::chain(&error).to_string()))?;
+        guard.show().await?;
+        Ok(Some(guard))
     }
 
     /// Takes back what proved control over `name`: the CA does not look any more.

@@ -12,11 +12,13 @@
 
 mod errors;
 mod flight;
+mod follow;
 mod memory;
 mod metrics;
 mod ordering;
 mod plan;
 mod renewal;
+mod turn;
 mod view;
 
 use std::{
@@ -68,6 +70,8 @@ pub struct Settings {
     pub orders_in_flight: usize,
     /// Longest that the gate may think about a renewal.
     pub permit_timeout: Duration,
+    /// How long a process that died keeps the others of a fleet from going on with its order.
+    pub lease: Duration,
 }
 
 impl Default for Settings {
@@ -77,6 +81,7 @@ impl Default for Settings {
             cache_bytes: 128 << 20,
             orders_in_flight: 100,
             permit_timeout: Duration::from_secs(10),
+            lease: Duration::from_secs(15),
         }
     }
 }
@@ -396,8 +401,7 @@ impl Shared {
 
     async fn order_new(self: &Arc<Self>, name: &Subject, lane: Lane) -> Obtained {
         let _cleanup = Grounded { shared: self, name };
-        let Ok(_slot) = self.slots.wait().await else { return Err(ObtainError::Busy) };
-        let obtained = self.order(name, lane, None).await;
+        let obtained = self.order_in_turn(name, lane).await;
         if let Err(error) = &obtained {
             let until = self.until(error);
             self.apply(name, Event::Failed { until, attempts: attempts(error), held: None });
@@ -412,6 +416,7 @@ impl Shared {
             ObtainError::Failed { failure } => failure.next_order(),
             ObtainError::Busy
             | ObtainError::Died
+            | ObtainError::Elsewhere
             | ObtainError::Load(_)
             | ObtainError::StillIssuing { .. }
             | ObtainError::Unstorable => self.clock.now() + renewal::STORE_RETRY,

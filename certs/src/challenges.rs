@@ -3,6 +3,12 @@
 //! Looked up by strangers, so a question costs one hash lookup and never a storage read, a question to the gate or an
 //! allocation. An answer is given only for the name it was offered for: the token of one host is unknown on every
 //! other. Two orders for one name never touch each other's offers.
+//!
+//! In a fleet the authority may ask an edge that has not placed the order. Every edge keeps the others' offers in memory
+//! ([`Challenges::follow`]); a question that memory cannot answer waits for the next look at the store, which is one for
+//! everybody who waits and comes twenty times in a second at most.
+
+mod others;
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
@@ -12,6 +18,10 @@ use prometheus::{IntGauge, Registry};
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
 use rustls::{crypto::aws_lc_rs, sign::CertifiedKey};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_util::sync::CancellationToken;
+
+use self::others::Others;
+use crate::{ChallengeKind, Offer, Store, StoreError};
 
 /// Offers that may stand at once. Orders in flight are bounded far below it; it holds even if somebody leaks guards.
 const MAX_OFFERS: usize = 10_000;
@@ -22,6 +32,8 @@ pub struct Challenges {
     table: RwLock<Table>,
     /// Offers standing, if anybody counts.
     offers: Option<IntGauge>,
+    /// What other edges offer, if there are any.
+    others: Option<Others>,
 }
 
 #[derive(Default)]
@@ -41,6 +53,32 @@ struct Offers {
 struct Token {
     token: Box<str>,
     answer: Arc<str>,
+}
+
+impl Offers {
+    /// Of several the one offered last.
+    fn alpn(&self) -> Option<Arc<CertifiedKey>> {
+        self.alpn.last().map(|(_, certificate)| Arc::clone(certificate))
+    }
+
+    fn http(&self, token: &str) -> Option<Arc<str>> {
+        let offered = self.http.iter().find(|(_, offer)| *offer.token == *token);
+        offered.map(|(_, offer)| Arc::clone(&offer.answer))
+    }
+}
+
+/// What other edges need to know of an offer.
+struct Shown<'a> {
+    kind: ChallengeKind,
+    token: &'a str,
+    answer: &'a str,
+}
+
+impl Shown<'_> {
+    fn offer(&self, name: &Hostname) -> Offer {
+        let (token, answer) = (self.token.to_owned(), self.answer.to_owned());
+        Offer { name: name.clone(), kind: self.kind, token, answer }
+    }
 }
 
 /// A challenge could not be offered.
@@ -69,13 +107,30 @@ impl Challenges {
         Ok(Self { offers: Some(offers), ..Self::default() })
     }
 
+    /// The same, with what the processes offer that share `store`, if it is shared.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn shared(store: &Arc<dyn Store>, registry: &Registry) -> Result<Self, prometheus::Error> {
+        let others = store.fleet().is_some().then(|| Others::new(Arc::clone(store)));
+        Ok(Self { others, ..Self::new(registry)? })
+    }
+
+    /// Keeps what others offer up to date until `stop`; ends at once when there are none.
+    pub async fn follow(self: Arc<Self>, stop: CancellationToken) {
+        if let Some(others) = &self.others {
+            let _: Option<()> = stop.run_until_cancelled(others.follow()).await;
+        }
+    }
+
     /// Offers the certificate of TLS-ALPN-01 (RFC 8737) for `name`; `digest` is the SHA-256 of the key authorization.
     ///
     /// # Errors
     /// [`OfferError`] when the certificate cannot be made or too many offers stand.
     pub fn offer_alpn(self: &Arc<Self>, name: &Hostname, digest: &[u8; 32]) -> Result<Guard, OfferError> {
         let certificate = alpn_certificate(name, digest)?;
-        self.offer(name, |offers, id| offers.alpn.push((id, certificate)))
+        let shown = Shown { kind: ChallengeKind::TlsAlpn01, token: "", answer: &others::hex(digest) };
+        self.offer(name, &shown, |offers, id| offers.alpn.push((id, certificate)))
     }
 
     /// Offers the file of HTTP-01 (RFC 8555 section 8.3) for `name`.
@@ -88,21 +143,44 @@ impl Challenges {
         token: &str,
         key_authorization: &str,
     ) -> Result<Guard, OfferError> {
+        let shown = Shown { kind: ChallengeKind::Http01, token, answer: key_authorization };
         let token = Token { token: token.into(), answer: key_authorization.into() };
-        self.offer(name, |offers, id| offers.http.push((id, token)))
+        self.offer(name, &shown, |offers, id| offers.http.push((id, token)))
     }
 
     /// The certificate to answer `acme-tls/1` with: of several orders' the one offered last.
     pub fn find_alpn(&self, name: &Hostname) -> Option<Arc<CertifiedKey>> {
-        let table = self.table.read();
-        table.names.get(name)?.alpn.last().map(|(_, certificate)| Arc::clone(certificate))
+        let own = self.table.read().names.get(name).and_then(Offers::alpn);
+        own.or_else(|| self.others.as_ref()?.find(name, Offers::alpn))
     }
 
     /// The key authorization to answer `/.well-known/acme-challenge/<token>` with.
     pub fn find_http(&self, name: &Hostname, token: &str) -> Option<Arc<str>> {
-        let table = self.table.read();
-        let mut offered = table.names.get(name)?.http.iter();
-        offered.find(|(_, offer)| *offer.token == *token).map(|(_, offer)| Arc::clone(&offer.answer))
+        let own = self.table.read().names.get(name).and_then(|offers| offers.http(token));
+        own.or_else(|| self.others.as_ref()?.find(name, |offers| offers.http(token)))
+    }
+
+    /// As [`find_alpn`](Self::find_alpn); what is not in memory may be another edge's offer of this moment, which is
+    /// waited for.
+    pub async fn search_alpn(&self, name: &Hostname) -> Option<Arc<CertifiedKey>> {
+        match (self.find_alpn(name), &self.others) {
+            (None, Some(others)) => {
+                others.looked().await;
+                self.find_alpn(name)
+            }
+            (found, _) => found,
+        }
+    }
+
+    /// The same for [`find_http`](Self::find_http).
+    pub async fn search_http(&self, name: &Hostname, token: &str) -> Option<Arc<str>> {
+        match (self.find_http(name, token), &self.others) {
+            (None, Some(others)) => {
+                others.looked().await;
+                self.find_http(name, token)
+            }
+            (found, _) => found,
+        }
     }
 
     /// How many offers stand.
@@ -115,7 +193,12 @@ impl Challenges {
         self.len() == 0
     }
 
-    fn offer(self: &Arc<Self>, name: &Hostname, put: impl FnOnce(&mut Offers, u64)) -> Result<Guard, OfferError> {
+    fn offer(
+        self: &Arc<Self>,
+        name: &Hostname,
+        shown: &Shown<'_>,
+        put: impl FnOnce(&mut Offers, u64),
+    ) -> Result<Guard, OfferError> {
         let mut table = self.table.write();
         if table.standing >= MAX_OFFERS {
             return Err(OfferError::TooMany);
@@ -125,7 +208,8 @@ impl Challenges {
         table.standing += 1;
         put(table.names.entry(name.clone()).or_default(), id);
         self.show(&table);
-        Ok(Guard { challenges: Arc::clone(self), name: name.clone(), id })
+        let offer = self.others.is_some().then(|| shown.offer(name));
+        Ok(Guard { challenges: Arc::clone(self), name: name.clone(), id, offer, row: None })
     }
 
     fn show(&self, table: &Table) {
@@ -147,10 +231,30 @@ pub struct Guard {
     challenges: Arc<Challenges>,
     name: Hostname,
     id: u64,
+    /// What others have to know.
+    offer: Option<Offer>,
+    /// Its row in the store, once it is there.
+    row: Option<u64>,
+}
+
+impl Guard {
+    /// Shows the offer to the other edges, if there are any: before the authority is told to look.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they do not know of it.
+    pub(crate) async fn show(&mut self) -> Result<(), StoreError> {
+        if let (Some(others), Some(offer)) = (&self.challenges.others, &self.offer) {
+            self.row = Some(others.show(offer).await?);
+        }
+        Ok(())
+    }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
+        if let (Some(others), Some(row)) = (&self.challenges.others, self.row) {
+            others.withdraw(row);
+        }
         let mut table = self.challenges.table.write();
         if let Some(offers) = table.names.get_mut(&self.name) {
             offers.alpn.retain(|(id, _)| *id != self.id);

@@ -137,6 +137,9 @@ pub struct Failure {
     /// Failures in a row that were not.
     #[serde(skip)]
     pub outages: u32,
+    /// Whether only this process's memory holds it, as the store did not take it.
+    #[serde(skip)]
+    pub unsaved: bool,
     /// What the issuers said last, one entry per issuer that was asked.
     pub last: Vec<Attempt>,
     /// When it failed last.
@@ -238,20 +241,46 @@ impl Failures {
     /// [`StoreError`]: without an answer no order may be placed. A record that cannot be understood counts as none: it
     /// must not keep a name without a certificate for ever.
     pub(crate) async fn load(&self, name: &Subject) -> Result<Option<Arc<Failure>>, StoreError> {
-        if let Some(failure) = self.known.get(name) {
-            return Ok(Some(failure));
+        let known = self.known.get(name);
+        if known.is_some() && self.store.fleet().is_none() {
+            return Ok(known);
         }
-        let Some(bytes) = self.store.read(&key(name)).await? else { return Ok(None) };
-        match serde_json::from_slice::<Failure>(&bytes) {
-            Ok(failure) => {
-                let failure = Arc::new(failure);
-                self.known.insert(name.clone(), Arc::clone(&failure));
-                Ok(Some(failure))
+        let stored = self.read(name).await?.map(Arc::new);
+        let failure = match known {
+            None => stored,
+            Some(known) => self.reconcile(name, known, stored),
+        };
+        if let Some(failure) = &failure {
+            self.known.insert(name.clone(), Arc::clone(failure));
+        }
+        Ok(failure)
+    }
+
+    async fn read(&self, name: &Subject) -> Result<Option<Failure>, StoreError> {
+        let understood = match self.store.read(&key(name)).await {
+            Ok(None) => return Ok(None),
+            Ok(Some(bytes)) => serde_json::from_slice::<Failure>(&bytes).map_err(|error| error.to_string()),
+            Err(StoreError::Broken { problem, .. }) => Err(problem),
+            Err(error) => return Err(error),
+        };
+        Ok(understood
+            .inspect_err(|error| {
+                tracing::warn!(name: "failures.broken", %name, error, "a failure record cannot be understood; ignored");
+            })
+            .ok())
+    }
+
+    /// What counts when several processes write records: the younger one. A record that the store has no more was
+    /// cleared by another process, unless it was never there.
+    fn reconcile(&self, name: &Subject, known: Arc<Failure>, stored: Option<Arc<Failure>>) -> Option<Arc<Failure>> {
+        match stored {
+            Some(stored) if known.at < stored.at => Some(stored),
+            Some(_) => Some(known),
+            None if known.is_the_names() && !known.unsaved => {
+                self.known.invalidate(name);
+                None
             }
-            Err(error) => {
-                tracing::warn!(name: "failures.broken", %name, %error, "a failure record cannot be understood; ignored");
-                Ok(None)
-            }
+            None => Some(known),
         }
     }
 
@@ -267,12 +296,15 @@ impl Failures {
     ) -> (Arc<Failure>, Result<(), StoreError>) {
         let before = self.load(name).await.ok().flatten();
         let before = before.map(|failure| Failure::clone(&failure)).unwrap_or_default();
-        let failure = Arc::new(before.after(name, attempts, refuted, self.clock.now()));
-        self.known.insert(name.clone(), Arc::clone(&failure));
+        let mut failure = before.after(name, attempts, refuted, self.clock.now());
+        failure.unsaved = false;
         let saved = match failure.is_the_names() {
             true => self.save(name, &failure).await,
             false => Ok(()),
         };
+        failure.unsaved = saved.is_err();
+        let failure = Arc::new(failure);
+        self.known.insert(name.clone(), Arc::clone(&failure));
         (failure, saved)
     }
 

@@ -33,18 +33,21 @@ use zeroize::Zeroizing;
 #[cfg(test)]
 pub(crate) use self::layout::certificate_key;
 pub use self::sweep::Swept;
+#[cfg(feature = "postgres")]
+pub(crate) use self::{certificates::sound, layout::is_key};
 pub(crate) use self::{
     certificates::to_json,
     disk::read as read_bounded,
-    layout::{safe, stem, subject},
+    layout::{is_segment, safe, stem, subject},
+    metrics::Metrics,
 };
-use self::{disk::Staging, metrics::Metrics, scan::Walk};
+use self::{disk::Staging, scan::Walk};
 use crate::{Bundle, Leaving, Scanned, Seal, SealProblem, Store, StoreError};
 
 /// Operations on the disk at once: enough to fill a device's queue, far from tokio's 512 blocking threads.
 const MAX_OPERATIONS: usize = 32;
 /// Largest document: accounts, orders and failure records are a few KiB.
-const MAX_DOCUMENT: u64 = 1024 * 1024;
+pub(crate) const MAX_DOCUMENT: u64 = 1024 * 1024;
 /// Largest certificate, key or metadata file; chains with RSA keys stay below 16 KiB.
 const MAX_CERTIFICATE_FILE: u64 = 256 * 1024;
 /// Names the staging folder when certificates stand on another file system than the root.
@@ -133,10 +136,10 @@ impl FileStore {
 }
 
 /// Counts an operation for as long as it lives.
-struct InFlight(Metrics);
+pub(crate) struct InFlight(Metrics);
 
 impl InFlight {
-    fn enter(metrics: &Metrics) -> Self {
+    pub(crate) fn enter(metrics: &Metrics) -> Self {
         metrics.in_flight.inc();
         Self(metrics.clone())
     }
@@ -212,7 +215,7 @@ fn list_documents(folder: &Path, prefix: &str) -> io::Result<Vec<String>> {
     for entry in entries {
         let entry = entry?;
         // A name that is no key is not ours: it could not be read back.
-        let name = entry.file_name().into_string().ok().filter(|name| layout::is_segment(name));
+        let name = entry.file_name().into_string().ok().filter(|name| is_segment(name));
         if let Some(name) = name
             && !entry.file_type()?.is_dir()
         {

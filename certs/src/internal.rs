@@ -16,7 +16,9 @@ use rustls::{crypto::aws_lc_rs::default_provider, sign::CertifiedKey};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use zeroize::Zeroizing;
 
-use crate::{Bundle, IssueError, Issued, Issuer, IssuerKey, Leaf, Progress, RenewalHint, Store, StoreError, leaf};
+use crate::{
+    Bundle, IssueError, Issued, Issuer, IssuerKey, Leaf, Progress, RenewalHint, Store, StoreError, fleet, leaf,
+};
 
 /// The root certificate's document.
 const ROOT_CERTIFICATE: &str = "pki/namegate/root.crt";
@@ -35,6 +37,9 @@ const LAST_SECOND: u64 = 253_402_300_799;
 
 /// First uses at once in this process make one root. Other processes on the same store agree on the key: see `open`.
 static CREATION: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// How long a process that dies at that moment keeps the others of a fleet waiting.
+const CREATION_LEASE: Duration = Duration::from_secs(15);
 
 /// A certificate authority in this process.
 pub struct InternalCa {
@@ -74,6 +79,16 @@ impl InternalCa {
     /// [`InternalCaError`] when the stored root cannot be used.
     pub async fn open(store: &dyn Store, clock: SharedClock) -> Result<Self, InternalCaError> {
         let _one_at_a_time = CREATION.lock().await;
+        let lease = fleet::alone(store, "internal-ca", CREATION_LEASE).await?;
+        let opened = Self::open_alone(store, clock).await;
+        if let (Some(fleet), Some(lease)) = (store.fleet(), lease) {
+            // One that is not given back ends by itself.
+            let _ = fleet.release(&lease).await;
+        }
+        opened
+    }
+
+    async fn open_alone(store: &dyn Store, clock: SharedClock) -> Result<Self, InternalCaError> {
         // The key comes first and is never replaced: a start that was cut off, or two processes at once, end up with
         // certificates of one key and one subject, which clients take for the same root.
         let key = match read_key(store).await? {

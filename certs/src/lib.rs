@@ -16,6 +16,7 @@ mod failures;
 mod file_store;
 #[cfg(test)]
 mod fixture;
+mod fleet;
 mod import;
 mod internal;
 mod issuer;
@@ -25,6 +26,8 @@ mod life;
 #[cfg(test)]
 mod memory_store;
 mod observer;
+#[cfg(feature = "postgres")]
+mod postgres_store;
 mod seal;
 mod store;
 
@@ -36,6 +39,7 @@ pub use challenges::{Challenges, Guard, OfferError};
 pub use dns01::{ChallengeRecord, DnsError, DnsSolver};
 pub use failures::{Attempt, Failure, Fault};
 pub use file_store::{FileStore, OpenError, Swept};
+pub use fleet::{Changes, Fleet, Lease, Offer};
 pub use import::{ImportError, ImportReport, ImportSource, SkipReason, Skipped, UnknownSource, import};
 pub use internal::{InternalCa, InternalCaError};
 pub use issuer::{
@@ -43,6 +47,8 @@ pub use issuer::{
 };
 pub use leaf::{Leaf, LeafError};
 pub use observer::{Observer, Step};
+#[cfg(feature = "postgres")]
+pub use postgres_store::{PostgresError, PostgresSettings, PostgresStore};
 pub use seal::{Kept, Seal, SealProblem};
 pub use sealing::SealError;
 pub use store::{Bundle, Leaving, Scanned, Store, StoreError};

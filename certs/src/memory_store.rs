@@ -3,15 +3,20 @@
 use std::{
     collections::BTreeMap,
     io,
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use names::Subject;
 use parking_lot::Mutex;
+use tokio::{sync::broadcast, time::Instant};
 use zeroize::Zeroizing;
 
-use crate::{Bundle, Leaf, Leaving, Scanned, Store, StoreError};
+use crate::{Bundle, Changes, Fleet, Leaf, Lease, Leaving, Offer, Scanned, Store, StoreError, fleet};
 
 #[derive(Default)]
 pub(crate) struct MemoryStore {
@@ -20,9 +25,52 @@ pub(crate) struct MemoryStore {
     down: AtomicBool,
     full: AtomicBool,
     loads: AtomicUsize,
+    /// What several processes see of one another, if there are several.
+    fleet: OnceLock<MemoryFleet>,
+}
+
+/// The part of a store that is shared.
+pub(crate) struct MemoryFleet {
+    leases: Mutex<BTreeMap<String, (Lease, Instant)>>,
+    tokens: AtomicI64,
+    changes: Mutex<Vec<Scanned>>,
+    hints: broadcast::Sender<Arc<str>>,
 }
 
 impl MemoryStore {
+    /// Other processes use it too from now on.
+    pub(crate) fn share(&self) {
+        self.fleet.get_or_init(|| MemoryFleet {
+            leases: Mutex::default(),
+            tokens: AtomicI64::new(0),
+            changes: Mutex::default(),
+            hints: broadcast::Sender::new(64),
+        });
+    }
+
+    /// Whoever holds a lease has lost it, as if it had run out and somebody else had it now.
+    pub(crate) fn steal_leases(&self) {
+        for (lease, until) in self.shared().leases.lock().values_mut() {
+            lease.token = self.shared().tokens.fetch_add(1, Ordering::SeqCst);
+            *until = Instant::now() + Duration::from_secs(3600);
+        }
+    }
+
+    /// Nobody holds a lease any more.
+    pub(crate) fn end_leases(&self) {
+        self.shared().leases.lock().clear();
+        let _ = self.shared().hints.send("".into());
+    }
+
+    /// Names that are leased now.
+    pub(crate) fn leased(&self) -> Vec<String> {
+        self.shared().leases.lock().keys().cloned().collect()
+    }
+
+    fn shared(&self) -> &MemoryFleet {
+        self.fleet.get().unwrap()
+    }
+
     /// Every operation fails from now on.
     pub(crate) fn break_down(&self) {
         self.down.store(true, Ordering::SeqCst);
@@ -52,6 +100,10 @@ fn failed(action: &'static str, entry: &str) -> StoreError {
 
 #[async_trait]
 impl Store for MemoryStore {
+    fn fleet(&self) -> Option<&dyn Fleet> {
+        self.fleet.get().map(|_| self as &dyn Fleet)
+    }
+
     async fn load(&self, name: &Subject) -> Result<Option<Bundle>, StoreError> {
         self.loads.fetch_add(1, Ordering::SeqCst);
         self.works("read", name.as_str())?;
@@ -66,6 +118,12 @@ impl Store for MemoryStore {
             return Err(failed("write", name.as_str()));
         }
         self.certificates.lock().insert(name.clone(), bundle.clone());
+        if let (Some(fleet), Ok(leaf)) = (self.fleet.get(), Leaf::parse(bundle)) {
+            let (name, issuer) = (name.clone(), bundle.issuer.clone());
+            let (not_before, not_after) = (leaf.not_before(), leaf.not_after());
+            fleet.changes.lock().push(Scanned { name, issuer, tenant: bundle.tenant(), not_before, not_after });
+            let _ = fleet.hints.send(fleet::CERTIFICATES.into());
+        }
         Ok(())
     }
 
@@ -119,5 +177,69 @@ impl Store for MemoryStore {
         self.works("list", prefix)?;
         let documents = self.documents.lock();
         Ok(documents.keys().filter(|key| key.starts_with(&format!("{prefix}/"))).cloned().collect())
+    }
+}
+
+#[async_trait]
+impl Fleet for MemoryStore {
+    async fn lease(&self, name: &str, life: Duration) -> Result<Option<Lease>, StoreError> {
+        self.works("write", name)?;
+        let (mut leases, now) = (self.shared().leases.lock(), Instant::now());
+        if leases.get(name).is_some_and(|(_, until)| now < *until) {
+            return Ok(None);
+        }
+        let lease = Lease { name: name.to_owned(), token: self.shared().tokens.fetch_add(1, Ordering::SeqCst) };
+        leases.insert(name.to_owned(), (lease.clone(), now + life));
+        Ok(Some(lease))
+    }
+
+    async fn keep(&self, lease: &Lease, life: Duration) -> Result<bool, StoreError> {
+        self.works("write", &lease.name)?;
+        match self.shared().leases.lock().get_mut(&lease.name) {
+            Some((standing, until)) if standing == lease => {
+                *until = Instant::now() + life;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.works("write", &lease.name)?;
+        self.shared().leases.lock().retain(|_, (standing, _)| standing != lease);
+        let _ = self.shared().hints.send(lease.name.as_str().into());
+        Ok(())
+    }
+
+    async fn save_under(&self, lease: &Lease, name: &Subject, bundle: &Bundle) -> Result<bool, StoreError> {
+        self.works("write", name.as_str())?;
+        let stands = self.shared().leases.lock().get(&lease.name).is_some_and(|(standing, _)| standing == lease);
+        if stands {
+            self.save(name, bundle).await?;
+        }
+        Ok(stands)
+    }
+
+    async fn changes(&self, seq: Option<u64>) -> Result<Changes, StoreError> {
+        self.works("list", "changes")?;
+        let all = self.shared().changes.lock();
+        let from = seq.map_or(all.len(), |seq| usize::try_from(seq).unwrap());
+        Ok(Changes { entries: all[from..].to_vec(), seq: all.len() as u64, more: false })
+    }
+
+    async fn offer(&self, _: &Offer) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    async fn withdraw(&self, _: u64) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn offers(&self) -> Result<Vec<(u64, Offer)>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn hints(&self) -> broadcast::Receiver<Arc<str>> {
+        self.shared().hints.subscribe()
     }
 }

@@ -8,7 +8,7 @@ use names::{Subject, Tenant};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use crate::IssuerKey;
+use crate::{Fleet, IssuerKey};
 
 /// A certificate with its key, as text, exactly as the store keeps it.
 #[derive(Clone)]
@@ -119,6 +119,11 @@ pub enum StoreError {
 /// the documents of `write_secret` are sealed where there is a key file; nothing else here is a secret.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
+    /// What the processes that share this store agree about; `None` when it is this one's alone.
+    fn fleet(&self) -> Option<&dyn Fleet> {
+        None
+    }
+
     /// Whether an entry of this name can be kept at all: asked before an order, which would be lost otherwise.
     fn can_keep(&self, _name: &Subject) -> bool {
         true
@@ -159,6 +164,8 @@ pub trait Store: Send + Sync + 'static {
     async fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError>;
 }
 
+#[cfg(test)]
+mod contract;
 #[cfg(test)]
 mod tests {
     use super::*;

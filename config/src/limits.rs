@@ -87,6 +87,10 @@ limits! {
     orders_in_flight: usize = 100, 1 => 10_000;
     /// From the start of an order to its certificate; then it counts as failed and its back-off begins.
     order_timeout: Duration = mins(5), secs(10) => mins(60);
+    /// How long an edge that died keeps the others of its fleet from going on with its orders.
+    order_lease: Duration = secs(15), secs(1) => mins(10);
+    /// Connections to storage.postgres, beside one that listens.
+    store_connections: usize = 8, 1 => 1000;
     /// How long a yes of the ask endpoint is believed when it names no time of its own.
     ask_allow_ttl: Duration = secs(60), secs(1) => days(1);
     /// How long a no of the ask endpoint is remembered, give or take a third so that names do not return together.

@@ -158,14 +158,6 @@ impl Section<'_> {
         }
     }
 
-    /// Refuses a key of the contract that this version cannot serve.
-    pub(crate) fn unsupported(&mut self, key: &'static str, hint: &str) {
-        if let Some((_, at)) = self.take(key, Want::String) {
-            self.mistake(&at, Problem::new("unsupported", "is not supported by this version", hint));
-        }
-        self.walk.known.pop_if(|known| *known == (self.name, key));
-    }
-
     /// A switch.
     pub(crate) fn boolean(&mut self, key: &'static str, default: bool) -> bool {
         let Some((value, at)) = self.take(key, Want::Bool) else { return default };

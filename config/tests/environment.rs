@@ -87,7 +87,7 @@ fn unknown_and_unserved_variables_are_mistakes() {
             "NAMEGATE_EDGE__ASK__ULR: no such setting; did you mean `NAMEGATE_EDGE__ASK__URL`?",
             "NAMEGATE_EDGE__COLOUR: no such setting; overrides are named after their table and key, as in NAMEGATE_EDGE__ASK__URL",
             "NAMEGATE_EDGE__CONTROL__URL: control.url: has no scheme; start it with http:// or https://",
-            "NAMEGATE_EDGE__STORAGE__POSTGRES: storage.postgres: is not supported by this version; remove it; certificates are kept in files under storage.path",
+            "NAMEGATE_EDGE__STORAGE__POSTGRES: storage.postgres: is not the URL of a PostgreSQL database; write \"postgres://user:password@host/database\"",
             "NAMEGATE_EDGE__ask__url: no such setting; did you mean `NAMEGATE_EDGE__ASK__URL`?",
         ]
     );

@@ -204,15 +204,28 @@ path = ""
 }
 
 #[test]
-fn keys_of_the_contract_that_are_not_served_yet_are_never_ignored() {
-    let text = r#"
-[storage]
-postgres = "postgres://u:hunter2@db/x"
-"#;
+fn a_database_takes_a_key_file_and_its_url_is_never_shown() {
+    let storage = |text: &str| beside_a_good_ask(&format!("\n[storage]\n{text}"));
     expect(
-        &beside_a_good_ask(text),
+        &storage("postgres = \"postgres://u:hunter2@db/x\""),
         &[
-            "4:12: storage.postgres: is not supported by this version; remove it; certificates are kept in files under storage.path",
+            "3:1: storage.key_file: is required; name a file with a line of `openssl rand -base64 32`, the same for every edge; private keys are kept in storage.postgres only when they are sealed",
+        ],
+    );
+    expect(
+        &storage("postgres = \"mysql://u:hunter2@db/x\"\nkey_file = \"k\""),
+        &[
+            "4:12: storage.postgres: is not the URL of a PostgreSQL database; write \"postgres://user:password@host/database\"",
+        ],
+    );
+    expect(
+        &storage("postgres = \"postgres://u:hunter2@db/x\"\nkey_file = 7"),
+        &["5:12: storage.key_file: must be a string, not an integer; put it in double quotes"],
+    );
+    expect(
+        &storage("postgres = \"postgres://db/x\"\npostgres_file = \"x\"\nkey_file = \"k\""),
+        &[
+            "5:17: storage.postgres_file: postgres is set as well; keep one of the two; postgres_file keeps the secret out of this file",
         ],
     );
 }

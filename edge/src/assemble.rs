@@ -29,7 +29,7 @@ use crate::{
     proxy::{Proxy, ProxySettings},
     reload::{PolicyError, PolicyMaker, Reloader},
     serve::Deps,
-    storage::{self, StorageError},
+    storage::{self, Opened, StorageError},
     tick::tick,
     upgrade::{Kind, Listening},
     watchdog::Pulse,
@@ -111,10 +111,11 @@ impl Edge {
     ) -> Result<Self, StartError> {
         let metrics = Metrics::new(&registry)?;
         let fair = Fair::new(&registry)?;
-        let files = storage::open(&config.storage, &registry)?;
-        storage::seal_documents(&files).await;
-        let store: Arc<dyn Store> = Arc::new(files.clone());
-        let challenges = Arc::new(Challenges::new(&registry)?);
+        let Opened { store, files } = storage::open(&config, &registry).await?;
+        if let Some(files) = &files {
+            storage::seal_documents(files).await;
+        }
+        let challenges = Arc::new(Challenges::shared(&store, &registry)?);
         let solver = issuers::solver(&config, &clock, &registry)?;
         let issuers =
             issuers::build(&config, store.clone(), challenges.clone(), clock.clone(), solver.as_ref(), &registry)
@@ -146,7 +147,9 @@ impl Edge {
             workers: TaskTracker::new(),
         };
         edge.work(line, managed);
-        edge.workers.spawn(storage::seal_certificates(files, edge.working.clone()));
+        if let Some(files) = files {
+            edge.workers.spawn(storage::seal_certificates(files, edge.working.clone()));
+        }
         edge.listen(sockets, access_log, registry)?;
         edge.health.enter(Phase::Serving);
         Ok(edge)
@@ -206,6 +209,7 @@ impl Edge {
     fn work(&self, line: Option<Line>, managed: Managed) {
         let (certificates, working) = (self.deps.certificates.clone(), self.working.clone());
         self.workers.spawn(async move { certificates.run(working).await });
+        self.workers.spawn(self.deps.challenges.clone().follow(self.working.clone()));
         if !managed.names.is_empty() {
             self.workers.spawn(managed.run(self.working.clone()));
         }
@@ -291,6 +295,7 @@ fn certificates(
         handshake_wait: limits.certificate_wait,
         cache_bytes: limits.certificate_cache,
         orders_in_flight: limits.orders_in_flight,
+        lease: limits.order_lease,
         ..CertificatesSettings::default()
     };
     let permit = Arc::new(GatePermit::new(policy.clone(), listed_names(config)));

@@ -1,7 +1,8 @@
 //! Plain-text listeners: challenges first (RFC 8555 section 8.3), every other request is sent to HTTPS.
 //!
 //! A challenge path looks only at orders in flight, for the host that it was asked on: an unknown token costs one look
-//! at a map in memory, no question and no storage.
+//! at a map in memory, no question and no storage. In a fleet it waits for the next look at the other edges' orders,
+//! which is one for everybody who waits.
 
 use std::{sync::Arc, time::Duration};
 
@@ -64,25 +65,25 @@ impl Plain {
     async fn serve_one(&self, arrived: Arrived, policy: &Policy, stop: CancellationToken) {
         let Arrived { tcp, from, seat } = arrived;
         seat.end_handshake();
-        let answer = |request, _| std::future::ready(self.answer(&request));
+        let answer = |request: Request<Incoming>, _| async move { self.answer(&request).await };
         let stop = Stop { token: stop, wait: self.drain_wait };
         let guarded = Guard::small_http1(tcp, &policy.limits.guard, self.metrics.cuts());
         seat.unless_shed(http_server::serve(guarded, from, stop, answer)).await;
     }
 
-    fn answer(&self, request: &Request<Incoming>) -> Reply {
+    async fn answer(&self, request: &Request<Incoming>) -> Reply {
         let authority = authority(request.headers(), request.uri());
         let Some(Ok(name)) = authority.map(host::hostname) else {
             return self.fault(Fault::BadHost, "bad_host", request.headers());
         };
         match challenge::token(target(request)) {
-            Some(token) => self.challenge(&name, token, request.headers()),
+            Some(token) => self.challenge(&name, token, request.headers()).await,
             None => self.redirect(&name, authority.unwrap_or_default(), request),
         }
     }
 
-    fn challenge(&self, name: &Hostname, token: &str, headers: &HeaderMap) -> Reply {
-        let Some(key_authorization) = self.challenges.find_http(name, token) else {
+    async fn challenge(&self, name: &Hostname, token: &str, headers: &HeaderMap) -> Reply {
+        let Some(key_authorization) = self.challenges.search_http(name, token).await else {
             return self.fault(Fault::NoOrigin, "unknown_challenge", headers);
         };
         self.metrics.plain_answered("challenge");

@@ -1,6 +1,7 @@
 //! A CA's validation connection (RFC 8737): the certificate of the challenge, and nothing else.
 //!
-//! Only orders in flight are looked at. An unknown name costs one look at a map in memory: no question, no storage.
+//! Only orders in flight are looked at. An unknown name costs one look at a map in memory: no question, no storage. In a
+//! fleet it waits for the next look at the other edges' orders, which is one for everybody who waits.
 
 use certs::Challenges;
 use tokio::{io::AsyncWriteExt, time::timeout};
@@ -17,7 +18,7 @@ use crate::{
 /// # Errors
 /// [`SecureError`] when no order for the name is in flight or the handshake fails.
 pub async fn answer(probe: Visitor, challenges: &Challenges, policy: &Policy) -> Result<(), SecureError> {
-    let Some(key) = challenges.find_alpn(&probe.name) else {
+    let Some(key) = challenges.search_alpn(&probe.name).await else {
         probe.refuse(Alert::UnrecognizedName).await;
         return Err(SecureError::NoChallenge);
     };

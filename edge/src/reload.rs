@@ -291,9 +291,10 @@ fn needs_restart(old: &EdgeConfig, new: &EdgeConfig) -> Vec<&'static str> {
     let process = |c: &EdgeConfig| {
         let l = &c.limits;
         let certificates = (l.certificate_wait, l.certificate_cache, l.orders_in_flight, l.order_timeout);
+        let fleet = (l.order_lease, l.store_connections);
         let control = (l.control_timeout, l.control_names, l.control_reports, l.ahead_queue, l.ahead_in_flight);
         let logs = (l.access_log_queue, l.log_burst);
-        (certificates, control, l.connections, l.origin_pool, l.h2_streams, logs, l.threads)
+        (certificates, fleet, control, l.connections, l.origin_pool, l.h2_streams, logs, l.threads)
     };
     let changed = [
         ("listen", old.listen != new.listen),

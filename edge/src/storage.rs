@@ -1,9 +1,13 @@
 //! The store that the configuration names, and the key file that its private keys are sealed under.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use certs::{FileStore, OpenError, Seal, SealError, Swept};
-use config::Storage;
+use certs::{FileStore, OpenError, PostgresError, PostgresSettings, PostgresStore, Seal, SealError, Store, Swept};
+use config::{EdgeConfig, SecretError, SecretSource, Storage};
 use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
@@ -33,26 +37,70 @@ pub enum StorageError {
         #[source]
         source: io::Error,
     },
+    /// The database cannot be used.
+    #[error("the database cannot be used")]
+    Database(#[from] PostgresError),
+    /// A database without a key file; the configuration refuses it.
+    #[error("storage.postgres takes storage.key_file")]
+    NoKey,
+    /// The file of the database's URL.
+    #[error("storage.postgres_file cannot be used")]
+    Url(#[from] SecretError),
     /// The folder cannot be used.
     #[error("the store cannot be opened")]
     Open(#[from] OpenError),
 }
 
-/// Opens the store.
+/// A store that was opened.
+pub struct Opened {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The same, if it is a folder.
+    pub files: Option<FileStore>,
+}
+
+/// Opens the store: a folder, or a database that several edges share.
 ///
 /// # Errors
 /// [`StorageError`].
-pub fn open(storage: &Storage, registry: &Registry) -> Result<FileStore, StorageError> {
-    Ok(FileStore::open_sealed(&storage.path, seal(storage)?, registry)?)
+pub async fn open(config: &EdgeConfig, registry: &Registry) -> Result<Opened, StorageError> {
+    let storage = &config.storage;
+    match &storage.postgres {
+        Some(url) => {
+            let store = open_database(storage, url, config.limits.store_connections, registry).await?;
+            Ok(Opened { store: Arc::new(store), files: None })
+        }
+        None => {
+            let files = FileStore::open_sealed(&storage.path, seal(storage)?, registry)?;
+            Ok(Opened { store: Arc::new(files.clone()), files: Some(files) })
+        }
+    }
+}
+
+async fn open_database(
+    storage: &Storage,
+    url: &SecretSource,
+    connections: usize,
+    registry: &Registry,
+) -> Result<PostgresStore, StorageError> {
+    let path = storage.key_file.as_ref().ok_or(StorageError::NoKey)?;
+    let connections = u32::try_from(connections).unwrap_or(u32::MAX);
+    let settings = PostgresSettings::new(url.read()?.expose().to_owned(), &read_keys(path)?, connections);
+    let settings = settings.map_err(|source| StorageError::BadKeyFile { path: path.clone(), source })?;
+    Ok(PostgresStore::open(settings, registry).await?)
 }
 
 fn seal(storage: &Storage) -> Result<Seal, StorageError> {
     let Some(path) = &storage.key_file else { return Ok(Seal::default()) };
-    let text = read(path).map_err(|source| StorageError::KeyFile { path: path.clone(), source })?;
+    let text = read_keys(path)?;
     Seal::parse(&text).map_err(|source| StorageError::BadKeyFile { path: path.clone(), source })
 }
 
-fn read(path: &std::path::Path) -> io::Result<Zeroizing<String>> {
+fn read_keys(path: &Path) -> Result<Zeroizing<String>, StorageError> {
+    read(path).map_err(|source| StorageError::KeyFile { path: path.to_owned(), source })
+}
+
+fn read(path: &Path) -> io::Result<Zeroizing<String>> {
     use io::Read as _;
     let mut text = Zeroizing::new(String::new());
     let read = std::fs::File::open(path)?.take(MAX_KEY_FILE + 1).read_to_string(&mut text)?;

@@ -43,6 +43,8 @@ mod keeps_names_apart;
 #[cfg(test)]
 mod notices_silence;
 #[cfg(test)]
+mod orders_once_for_a_fleet;
+#[cfg(test)]
 mod proves_by_records;
 #[cfg(test)]
 mod proxies_requests;

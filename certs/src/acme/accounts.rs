@@ -29,6 +29,7 @@ use super::{
 use crate::{
     IssueError, IssuerKey, Store,
     account::{SecretBytes, StoredAccount, load_account, save_account},
+    fleet::Held,
 };
 
 /// A directory may move its resources: it is read anew after this time.
@@ -36,6 +37,9 @@ const DIRECTORY_KEPT: Duration = Duration::from_secs(12 * 3600);
 /// A CA that disowns an account which it has just made, and which never served an order, is not asked for another one
 /// within this time: CAs allow ten accounts in three hours.
 const REGISTER_AGAIN: Duration = Duration::from_secs(20 * 60);
+
+/// A process that dies while it registers keeps the others of its fleet waiting for so long.
+const REGISTRATION: Duration = Duration::from_secs(15);
 
 pub(super) struct Accounts {
     pub(super) settings: Settings,
@@ -125,7 +129,7 @@ impl Accounts {
             return Err(IssueError::Unreachable { problem, retry_after: None });
         }
         tracing::warn!(name: "acme.account_lost", issuer = %self.issuer, "the CA does not know our account; registering another");
-        let ours = self.register(&mut slot).await?;
+        let ours = self.register_in_turn(&mut slot, Some(stale.account.id())).await?;
         slot.current = Some((ours.clone(), now));
         Ok(ours)
     }
@@ -155,7 +159,26 @@ impl Accounts {
     async fn load_or_register(&self, slot: &mut Slot) -> Result<Ours, IssueError> {
         match self.stored().await? {
             Some(stored) => self.restore(&stored).await,
-            None => self.register(slot).await,
+            None => self.register_in_turn(slot, None).await,
+        }
+    }
+
+    /// Registers, one process of a fleet at a time: whoever comes second takes the account of the first.
+    async fn register_in_turn(&self, slot: &mut Slot, stale: Option<&str>) -> Result<Ours, IssueError> {
+        let name = format!("account/{}", self.issuer);
+        let Some(held) = Held::wait(&self.store, &name, REGISTRATION).await? else { return self.register(slot).await };
+        let registered = async {
+            match self.stored().await? {
+                Some(stored) if Some(stored.location.as_str()) != stale => self.restore(&stored).await,
+                Some(_) | None => self.register(slot).await,
+            }
+        };
+        tokio::select! {
+            ours = registered => ours,
+            () = held.lost() => {
+                let problem = "the store was lost while an account was registered".to_owned();
+                Err(IssueError::Unreachable { problem, retry_after: None })
+            }
         }
     }
 

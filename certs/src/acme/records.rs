@@ -13,10 +13,13 @@ use super::journal::Journal;
 use crate::{
     ChallengeRecord, DnsError, DnsSolver, IssueError, IssuerKey, Store, StoreError,
     file_store::{stem, subject},
+    fleet::{Held, order_lease},
 };
 
 /// Longest that a removal may take; what it leaves is removed later. A provider's own limits are below it.
 const REMOVAL: Duration = Duration::from_secs(60);
+/// A process that dies while it removes a subject's records keeps its orders waiting for so long.
+const LEASE: Duration = Duration::from_secs(15);
 /// Longest that leftovers of an earlier process keep new records waiting.
 const SWEEP: Duration = Duration::from_secs(120);
 
@@ -55,6 +58,7 @@ impl Records {
         let old: Vec<_> = noted.iter().filter(|noted| **noted != record).cloned().collect();
         let mut standing = if self.are_gone(subject, &old).await { Vec::new() } else { old };
         standing.push(record.clone());
+        self.noted.lock().insert(subject.clone());
         if standing != noted {
             self.save(subject, &standing).await?;
         }
@@ -110,7 +114,11 @@ impl Records {
         self.noted.lock().extend(subjects.iter().cloned());
         let unfinished = journal.names().await?;
         for subject in subjects.iter().filter(|subject| !unfinished.contains(subject)) {
-            self.withdraw(subject).await;
+            // Of a fleet it may be another process's, which removes its records itself.
+            let held = Held::take(&self.store, &order_lease(subject), LEASE).await?;
+            if held.is_some() || self.store.fleet().is_none() {
+                self.withdraw(subject).await;
+            }
         }
         Ok(())
     }

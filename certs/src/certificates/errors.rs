@@ -39,6 +39,9 @@ pub enum ObtainError {
     /// The work was cut off: the process ends, or it has a bug.
     #[error("the order was cut off")]
     Died,
+    /// Another edge of the fleet orders for the name; what it gets is served here too.
+    #[error("another edge orders for this name")]
+    Elsewhere,
     /// The order has just failed.
     #[error("the order failed")]
     Failed {
@@ -66,6 +69,7 @@ impl ObtainError {
             Self::BackingOff { .. } => "backing_off",
             Self::Busy => "busy",
             Self::Died => "died",
+            Self::Elsewhere => "elsewhere",
             Self::Failed { .. } => "failed",
             Self::Load(_) => "store_failed",
             Self::StillIssuing { .. } => "still_issuing",
@@ -80,6 +84,7 @@ pub(super) fn attempts(error: &ObtainError) -> u32 {
         ObtainError::BackingOff { failure, .. } | ObtainError::Failed { failure } => failure.attempts,
         ObtainError::Busy
         | ObtainError::Died
+        | ObtainError::Elsewhere
         | ObtainError::Load(_)
         | ObtainError::StillIssuing { .. }
         | ObtainError::Unstorable => 0,

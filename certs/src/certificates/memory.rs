@@ -90,6 +90,16 @@ impl Memory {
         self.missing.get(name).is_some_and(|until| now < until)
     }
 
+    /// A certificate that is kept, whether it may be served now or not.
+    pub(super) fn kept(&self, name: &Subject) -> Option<Arc<Leaf>> {
+        self.leaves.get(name)
+    }
+
+    /// The store has a certificate of the name.
+    pub(super) fn set_found(&self, name: &Subject) {
+        self.missing.invalidate(name);
+    }
+
     pub(super) fn set_missing(&self, name: &Subject, now: Timestamp) {
         self.missing.insert(name.clone(), now + MISSING_BELIEVED);
     }

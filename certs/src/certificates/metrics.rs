@@ -68,6 +68,7 @@ pub(super) struct Metrics {
     refuted: IntCounterVec,
     waits: HistogramVec,
     renewals: IntCounterVec,
+    leases: IntCounterVec,
     expiring: IntGaugeVec,
     pub(super) hits: IntCounter,
     pub(super) misses: IntCounter,
@@ -106,6 +107,11 @@ impl Metrics {
                 &["result"],
             )?,
             renewals: new.counters("certificate_renewals_total", "Renewals by result.", &["result"])?,
+            leases: new.counters(
+                "order_leases_total",
+                "Turns to order in a fleet: taken, elsewhere, settled by another edge, lost, late.",
+                &["outcome"],
+            )?,
             expiring: new.gauges(
                 "certificate_expiring",
                 "Certificates in the plan that end within a day (24h) and a week (7d).",
@@ -148,6 +154,10 @@ impl Metrics {
 
     pub(super) fn renewal(&self, result: &'static str) {
         self.renewals.with_label_values(&[result]).inc();
+    }
+
+    pub(super) fn lease(&self, outcome: &'static str) {
+        self.leases.with_label_values(&[outcome]).inc();
     }
 
     pub(super) fn expiring(&self, expiring: Expiring) {

@@ -7,10 +7,12 @@ use names::Subject;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{ObtainError, Obtained, Shared, Unsaved, memory::UNSAVED, validity};
+use super::{ObtainError, Obtained, Shared, Unsaved, memory::UNSAVED, parse, validity};
 use crate::{
-    Attempt, Bundle, ChallengeKind, Failure, Fault, IssueError, Issued, Issuer, Leaf, Progress, Step,
+    Attempt, Bundle, ChallengeKind, Failure, Fault, IssueError, Issued, Issuer, Leaf, Lease, Progress, Step,
+    StoreError,
     budget::Budget,
+    fleet::{Held, order_lease},
     life::{Event, Lane},
 };
 
@@ -148,8 +150,15 @@ impl<'a> Watch<'a> {
 }
 
 impl Shared {
-    /// Asks one issuer after the other. What they said is kept when none has a certificate for us.
-    pub(super) async fn order(self: &Arc<Self>, name: &Subject, lane: Lane, replaces: Option<&Bundle>) -> Obtained {
+    /// Asks one issuer after the other. What they said is kept when none has a certificate for us. In a fleet this is
+    /// done under a lease.
+    pub(super) async fn order(
+        self: &Arc<Self>,
+        name: &Subject,
+        lane: Lane,
+        replaces: Option<&Bundle>,
+        lease: Option<&Lease>,
+    ) -> Obtained {
         if self.memory.unsaved_count() >= UNSAVED {
             return Err(ObtainError::Busy);
         }
@@ -171,7 +180,7 @@ impl Shared {
             }
             let watch = Watch::start(self);
             match self.ask(line, name, replaces, &watch).await {
-                Ok(fresh) => return Ok(self.keep(line, name, fresh, lane, attempt).await),
+                Ok(fresh) => return self.keep(line, name, fresh, lease, (lane, attempt)).await,
                 Err(error) => attempts.push(Attempt::new(line.issuer.key(), &error)),
             }
             refuted += watch.seen.lock().refuted;
@@ -218,19 +227,25 @@ impl Shared {
         Err(ObtainError::Failed { failure })
     }
 
-    /// Stores a new certificate, then serves it. A store that does not take it keeps nobody from being served.
+    /// Stores a new certificate, then serves it. A store that does not take it keeps nobody from being served; a lease
+    /// that was lost does: what is served is what the store has.
     async fn keep(
         self: &Arc<Self>,
         line: &Arc<Line>,
         name: &Subject,
         fresh: Fresh,
-        lane: Lane,
-        attempt: u32,
-    ) -> Arc<Leaf> {
+        lease: Option<&Lease>,
+        (lane, attempt): (Lane, u32),
+    ) -> Obtained {
         let start = Instant::now();
         let Fresh { leaf, bundle, renew_at } = fresh;
-        match self.store.save(name, &bundle).await {
-            Ok(()) => {
+        match self.save_under(lease, name, &bundle).await {
+            Ok(false) => {
+                tracing::warn!(%name, "another edge ordered meanwhile; its certificate counts");
+                self.metrics.lease("late");
+                return Err(ObtainError::Elsewhere);
+            }
+            Ok(true) => {
                 self.memory.forget_unsaved(name);
                 self.settle_behind(line, name);
             }
@@ -249,11 +264,19 @@ impl Shared {
         let (issuer, serial, not_after) = (leaf.issuer(), leaf.serial(), leaf.not_after());
         tracing::info!(%name, %issuer, serial, %not_after, "{event}");
         self.tell(name, &Step::Issued { leaf: &leaf, renewal, attempt });
-        leaf
+        Ok(leaf)
+    }
+
+    /// Saves under the lease, if there is one; `false` when it was lost.
+    async fn save_under(&self, lease: Option<&Lease>, name: &Subject, bundle: &Bundle) -> Result<bool, StoreError> {
+        match (lease, self.store.fleet()) {
+            (Some(lease), Some(fleet)) => fleet.save_under(lease, name, bundle).await,
+            (_, None) | (None, _) => self.store.save(name, bundle).await.map(|()| true),
+        }
     }
 
     /// Puts a new certificate in the place of the one served so far.
-    fn serve(&self, name: &Subject, leaf: &Arc<Leaf>, renew_at: Option<Timestamp>) {
+    pub(super) fn serve(&self, name: &Subject, leaf: &Arc<Leaf>, renew_at: Option<Timestamp>) {
         let now = self.clock.now();
         self.memory.insert(name, Arc::clone(leaf));
         let renew_at = renew_at.unwrap_or_else(|| validity(leaf).renew_at(name, None));
@@ -287,18 +310,37 @@ impl Shared {
             if self.orders.is_open(&name) {
                 continue;
             }
-            match self.store.save(&name, &unsaved.bundle).await {
-                Ok(()) => {
+            match self.save_late(&name, &unsaved).await {
+                Ok(true) => {
                     self.memory.set_saved(&name, &unsaved.leaf);
                     if let Some(line) = self.line(&unsaved.bundle) {
                         self.settle(line, &name).await;
                     }
                     tracing::info!(%name, "the store has taken the certificate now");
                 }
+                Ok(false) => {}
                 // The next one would fail the same way.
                 Err(_) => return,
             }
         }
+    }
+
+    /// Saves what the store did not take at once. In a fleet another edge may have ordered since: then its certificate
+    /// counts, or, while it orders, nothing is saved.
+    async fn save_late(&self, name: &Subject, unsaved: &Unsaved) -> Result<bool, StoreError> {
+        if self.store.fleet().is_none() {
+            return self.store.save(name, &unsaved.bundle).await.map(|()| true);
+        }
+        let Some(held) = Held::take(&self.store, &order_lease(name), self.settings.lease).await? else {
+            return Ok(false);
+        };
+        let stored = self.store.load(name).await?.and_then(|stored| parse(&stored).ok());
+        if let Some(theirs) = stored.filter(|stored| unsaved.leaf.not_before() <= stored.not_before()) {
+            self.memory.set_saved(name, &unsaved.leaf);
+            self.serve(name, &theirs, None);
+            return Ok(false);
+        }
+        self.save_under(Some(held.lease()), name, &unsaved.bundle).await
     }
 
     /// The issuer that made a certificate.

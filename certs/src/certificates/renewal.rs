@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{ObtainError, Obtained, Permission, Shared, errors::attempts, parse, validity};
 use crate::{
     Bundle, Leaf, Scanned, Step,
+    fleet::{Held, order_lease},
     jitter::jitter,
     life::{Action, Event, Lane, Validity},
 };
@@ -21,6 +22,8 @@ use crate::{
 const ROUND: Duration = Duration::from_secs(30);
 /// After an error of the store a name is looked at again after this time.
 pub(super) const STORE_RETRY: Duration = Duration::from_secs(60);
+/// A name whose renewal another edge orders is looked at again after this time.
+const ELSEWHERE_RETRY: Duration = Duration::from_secs(30);
 /// A store that did not take a certificate is tried again after this time.
 const SAVE_AGAIN: Duration = Duration::from_secs(10);
 /// Issuers are asked about windows at most this many at a time; Let's Encrypt takes 1,000 such questions a second.
@@ -68,7 +71,7 @@ pub(super) async fn run(shared: &Arc<Shared>, stop: CancellationToken) {
 enum Startup {
     /// Finish orders that a crash cut off.
     Resume,
-    /// Plan the renewals of everything in the store.
+    /// Plan the renewals of everything in the store, then of what other edges add to it.
     Scan,
     /// Remove what an earlier process left elsewhere.
     Sweep,
@@ -78,7 +81,11 @@ impl Startup {
     async fn run(self, shared: &Arc<Shared>) {
         match self {
             Self::Resume => shared.resume().await,
-            Self::Scan => shared.scan().await,
+            Self::Scan => {
+                let seq = shared.present().await;
+                shared.scan().await;
+                shared.follow(seq).await;
+            }
             Self::Sweep => {
                 for line in &shared.lines {
                     line.issuer.sweep().await;
@@ -214,9 +221,17 @@ impl Shared {
             return Ok(stored.leaf);
         }
         let renewed = self.renew_held(name, &stored.bundle).await;
-        if let Err(error) = &renewed {
-            let event = Event::Failed { until: self.until(error), attempts: attempts(error), held: Some(held) };
-            self.apply(name, event);
+        match &renewed {
+            Ok(_) => {}
+            // Nothing has failed. What the other edge gets is taken up when it is stored; this is for when it gets none.
+            Err(ObtainError::Elsewhere) => {
+                let renew_at = self.clock.now() + ELSEWHERE_RETRY;
+                self.apply(name, Event::Found { not_after: held.not_after, renew_at });
+            }
+            Err(error) => {
+                let event = Event::Failed { until: self.until(error), attempts: attempts(error), held: Some(held) };
+                self.apply(name, event);
+            }
         }
         renewed
     }
@@ -229,7 +244,7 @@ impl Shared {
             Some(failure) if *lane == Lane::Renewal && self.clock.now() < failure.next_order() => {
                 Err(ObtainError::BackingOff { until: failure.next_order(), failure })
             }
-            _ => self.order(name, *lane, Some(bundle)).await,
+            _ => self.try_order(name, *lane, Some(bundle)).await,
         }
     }
 
@@ -336,6 +351,12 @@ impl Shared {
                 }
             }
             Ok(Some(leaf)) if self.clock.now() < validity(&leaf).renew_at(name, None) => {
+                // Of a fleet it may be another edge's, that is under way.
+                let fleet = self.store.fleet().is_some();
+                let held = Held::take(&self.store, &order_lease(name), self.settings.lease).await;
+                if fleet && !matches!(held, Ok(Some(_))) {
+                    return;
+                }
                 if let Err(error) = line.issuer.settled(name).await {
                     tracing::warn!(%name, error = %telemetry::chain(&error), "the journal still holds a finished order");
                 }

@@ -3,6 +3,7 @@
 mod obtaining;
 mod renewing;
 mod scene;
+mod sharing;
 mod storing;
 mod telling;
 mod wildcards;

@@ -167,7 +167,7 @@ impl Disk {
 }
 
 /// The leaf, if it can be served for `name`.
-fn sound(bundle: &Bundle, name: &Subject) -> Result<Leaf, String> {
+pub(crate) fn sound(bundle: &Bundle, name: &Subject) -> Result<Leaf, String> {
     let leaf = Leaf::parse(bundle).map_err(|error: LeafError| telemetry::chain(&error).to_string())?;
     match leaf.serves(name) {
         true => Ok(leaf),

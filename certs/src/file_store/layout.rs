@@ -94,15 +94,19 @@ pub(crate) fn certificate_key(issuer: &str, name: &str, extension: &str) -> Stri
 
 /// A document's path; a key that could leave the root is refused.
 pub(super) fn document(root: &Path, key: &str) -> io::Result<PathBuf> {
-    let sound = key.split('/').take(MAX_SEGMENTS + 1).enumerate().all(|(i, part)| i < MAX_SEGMENTS && is_segment(part));
-    match sound {
+    match is_key(key) {
         true => Ok(root.join(key)),
         false => Err(io::Error::new(io::ErrorKind::InvalidInput, "the key is not a relative path of plain segments")),
     }
 }
 
+/// Whether a text is a relative path of plain segments.
+pub(crate) fn is_key(key: &str) -> bool {
+    key.split('/').take(MAX_SEGMENTS + 1).enumerate().all(|(i, part)| i < MAX_SEGMENTS && is_segment(part))
+}
+
 /// Whether a text is one plain path segment: not hidden, no way up, nothing that a shell or CertMagic would change.
-pub(super) fn is_segment(text: &str) -> bool {
+pub(crate) fn is_segment(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_SEGMENT && !text.starts_with('.') && text.chars().all(is_safe)
 }
 

@@ -1,22 +1,22 @@
-//! What the file store counts.
+//! What a store counts, whichever it is.
 
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 /// Handles of the store's metrics.
 #[derive(Clone)]
-pub(super) struct Metrics {
+pub(crate) struct Metrics {
     /// Time of an operation by `op`, waiting for its turn included.
-    pub(super) duration: HistogramVec,
+    pub(crate) duration: HistogramVec,
     /// Operations that failed, by `op`.
-    pub(super) errors: IntCounterVec,
+    pub(crate) errors: IntCounterVec,
     /// Stored certificates that could not be understood.
-    pub(super) broken: IntCounter,
+    pub(crate) broken: IntCounter,
     /// Operations running or waiting for their turn.
-    pub(super) in_flight: IntGauge,
+    pub(crate) in_flight: IntGauge,
 }
 
 impl Metrics {
-    pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
+    pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
         let duration =
             HistogramOpts::new("namegate_edge_store_operation_duration_seconds", "Time of a store operation")
                 .buckets(vec![0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0]);

@@ -1,13 +1,14 @@
-//! `namegate-edge certs`: the store as it is on disk, whether an edge runs or not.
+//! `namegate-edge certs`: the store as it is, on disk or in the database, whether an edge runs or not.
 
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use certs::{FileStore, ImportReport, ImportSource, Leaf, Scanned, Skipped, Store, import};
+use certs::{ImportReport, ImportSource, Leaf, Scanned, Skipped, Store, import};
 use clap::{Subcommand, ValueEnum};
 use clock::{Clock as _, SystemClock};
+use edge::storage;
 use names::Subject;
 use prometheus::Registry;
 use serde::Serialize;
@@ -71,11 +72,11 @@ pub(super) fn run(path: &Path, command: Command, format: Format) -> ExitCode {
         Err(code) => return code,
     };
     let result = runtime.block_on(async {
-        let store = edge::storage::open(&config.storage, &Registry::new())?;
+        let store = storage::open(&config, &Registry::new()).await?.store;
         match command {
-            Command::List => list(&store, format).await,
-            Command::Show { hostname } => show(&store, &hostname, format).await,
-            Command::Import { from, path } => bring(&store, from, &path, format).await,
+            Command::List => list(&*store, format).await,
+            Command::Show { hostname } => show(&*store, &hostname, format).await,
+            Command::Import { from, path } => bring(&*store, from, &path, format).await,
         }
     });
     result.unwrap_or_else(|error: Box<dyn std::error::Error>| {
@@ -84,7 +85,7 @@ pub(super) fn run(path: &Path, command: Command, format: Format) -> ExitCode {
     })
 }
 
-async fn list(store: &FileStore, format: Format) -> Result<ExitCode, Box<dyn std::error::Error>> {
+async fn list(store: &dyn Store, format: Format) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let now = SystemClock.now();
     let mut rows = Vec::new();
     let mut collect = |piece: Vec<Scanned>| {
@@ -111,7 +112,7 @@ async fn list(store: &FileStore, format: Format) -> Result<ExitCode, Box<dyn std
     Ok(ExitCode::SUCCESS)
 }
 
-async fn show(store: &FileStore, hostname: &str, format: Format) -> Result<ExitCode, Box<dyn std::error::Error>> {
+async fn show(store: &dyn Store, hostname: &str, format: Format) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let name = Subject::parse(hostname)?;
     let Some(bundle) = store.load(&name).await? else {
         complain(format_args!("error: no certificate is kept for {name}"));
@@ -148,7 +149,7 @@ async fn show(store: &FileStore, hostname: &str, format: Format) -> Result<ExitC
 }
 
 async fn bring(
-    store: &FileStore,
+    store: &dyn Store,
     from: From,
     path: &Path,
     format: Format,

@@ -204,6 +204,24 @@ impl Scene {
         Self { clock, store, ca, gate, ear, certificates, settings }
     }
 
+    /// Two edges with one store; the second one has its own heart and ears.
+    pub(super) fn two(settings: Settings) -> (Self, Self) {
+        let one = Self::with(settings);
+        one.store.share();
+        let ear = Arc::new(Ear::default());
+        let certificates = manager(&one.settings, &[&one.ca], &one.store, &one.gate, &ear, &one.clock);
+        let two = Self {
+            clock: one.clock.clone(),
+            store: Arc::clone(&one.store),
+            ca: Arc::clone(&one.ca),
+            gate: Arc::clone(&one.gate),
+            ear,
+            certificates,
+            settings: one.settings.clone(),
+        };
+        (one, two)
+    }
+
     /// The same machine after a restart of the process.
     pub(super) fn restart(&mut self) {
         self.certificates = manager(&self.settings, &[&self.ca], &self.store, &self.gate, &self.ear, &self.clock);

@@ -1,0 +1,178 @@
+use clock::Clock;
+
+use super::{
+    super::*,
+    scene::{DAY, LIFE, Scene, Script, name, subject, until, within},
+};
+
+fn quick() -> Settings {
+    Settings { lease: Duration::from_millis(300), ..Settings::default() }
+}
+
+fn patient() -> Settings {
+    Settings { lease: Duration::from_secs(60), handshake_wait: Duration::from_secs(60), ..Settings::default() }
+}
+
+/// Starts a visit that is waited for later.
+fn visit(scene: &Scene, text: &'static str) -> tokio::task::JoinHandle<Obtained> {
+    let certificates = scene.certificates.clone();
+    tokio::spawn(async move { certificates.obtain(&name(text)).await })
+}
+
+#[tokio::test]
+async fn visitors_of_two_edges_make_one_order_and_get_one_certificate() {
+    let (one, two) = Scene::two(patient());
+    one.ca.close_doors();
+    let visits: Vec<_> = (0..200).map(|i| visit([&one, &two][i % 2], "a.example")).collect();
+    one.ca.ordered(1).await;
+    // Long enough for the other edge to have come and been sent to wait.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    one.ca.open_doors();
+    let mut serials = std::collections::BTreeSet::new();
+    for visit in visits {
+        serials.insert(within(visit).await.unwrap().unwrap().serial().to_owned());
+    }
+    assert_eq!((serials.len(), one.ca.orders()), (1, 1));
+    assert_eq!([one.ear.heard(), two.ear.heard()].concat(), ["a.example issued at attempt 1"], "one edge tells of it");
+    until(|| one.store.leased().is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_failure_of_one_edge_is_heard_by_the_other_which_does_not_order_again() {
+    let (one, two) = Scene::two(patient());
+    one.ca.close_doors();
+    one.ca.script(Script::Refuse("unauthorized"));
+    let first = visit(&one, "a.example");
+    one.ca.ordered(1).await;
+    let second = visit(&two, "a.example");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    one.ca.open_doors();
+    assert!(matches!(within(first).await.unwrap(), Err(ObtainError::Failed { .. })));
+    let heard = within(second).await.unwrap().map(|_| ()).unwrap_err();
+    assert!(matches!(&heard, ObtainError::BackingOff { failure, .. } if failure.attempts == 1), "{heard}");
+    assert!(matches!(two.obtain("a.example").await, Err(ObtainError::BackingOff { .. })));
+    assert_eq!(one.ca.orders(), 1);
+    // The ladder goes on across edges, and a success on either clears it for both.
+    one.clock.advance(Duration::from_secs(70));
+    two.obtain("a.example").await.unwrap();
+    assert_eq!(one.ca.orders(), 2);
+    until(|| !two.ca.settled.lock().is_empty()).await;
+    assert_eq!(
+        one.obtain("a.example").await.unwrap().not_before(),
+        two.obtain("a.example").await.unwrap().not_before()
+    );
+}
+
+#[tokio::test]
+async fn an_edge_that_dies_with_the_lease_is_followed_by_the_other_when_it_ends() {
+    let (one, two) = Scene::two(quick());
+    // A process that was killed: its lease stands, and nobody keeps it.
+    let fleet = one.store.fleet().unwrap();
+    fleet.lease("order/a.example", Duration::from_millis(300)).await.unwrap().unwrap();
+    let begun = Instant::now();
+    two.obtain("a.example").await.unwrap();
+    assert!(Duration::from_millis(250) < begun.elapsed() && begun.elapsed() < Duration::from_secs(5));
+    assert_eq!(two.ca.orders(), 1);
+}
+
+#[tokio::test]
+async fn a_lease_is_kept_as_long_as_its_order_takes() {
+    let (one, two) = Scene::two(quick());
+    one.ca.close_doors();
+    let first = visit(&one, "a.example");
+    one.ca.ordered(1).await;
+    let second = visit(&two, "a.example");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(one.ca.orders(), 1, "three lives of the lease have passed");
+    one.ca.open_doors();
+    let serial = within(first).await.unwrap().unwrap().serial().to_owned();
+    assert_eq!(within(second).await.unwrap().unwrap().serial(), serial);
+}
+
+#[tokio::test]
+async fn a_late_writer_serves_what_the_store_has() {
+    let (one, two) = Scene::two(patient());
+    one.ca.close_doors();
+    let first = visit(&one, "a.example");
+    one.ca.ordered(1).await;
+    // The process stands still for longer than its lease; another one has ordered meanwhile.
+    one.store.steal_leases();
+    let theirs = one.ca.bundle(&subject("a.example"), one.clock.now() - DAY);
+    two.certificates.insert(&subject("a.example"), &theirs).await.unwrap();
+    one.ca.open_doors();
+    let served = within(first).await.unwrap().unwrap();
+    assert_eq!(served.serial(), two.obtain("a.example").await.unwrap().serial());
+    let stored = one.store.load(&subject("a.example")).await.unwrap().unwrap();
+    assert_eq!(stored.chain_pem, theirs.chain_pem);
+    assert_eq!(one.ear.heard(), [""; 0], "nothing was issued here");
+}
+
+#[tokio::test]
+async fn an_order_whose_lease_is_lost_is_given_up_while_it_runs() {
+    let (one, _two) = Scene::two(quick());
+    one.ca.close_doors();
+    let first = visit(&one, "a.example");
+    one.ca.ordered(1).await;
+    one.store.steal_leases();
+    // It waits for the other one, whose lease ends without a certificate; then it orders once more.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(one.ca.orders(), 1);
+    one.ca.open_doors();
+    one.store.end_leases();
+    within(first).await.unwrap().unwrap();
+    assert_eq!(one.ca.orders(), 2);
+}
+
+#[tokio::test]
+async fn without_the_store_nothing_is_ordered_and_known_names_are_served() {
+    let (one, two) = Scene::two(patient());
+    one.obtain("a.example").await.unwrap();
+    two.obtain("a.example").await.unwrap();
+    one.store.break_down();
+    for scene in [&one, &two] {
+        assert!(scene.certificates.find(&name("a.example")).is_some());
+        assert!(matches!(scene.obtain("b.example").await, Err(ObtainError::Load(LoadError::Store(_)))));
+    }
+    assert_eq!(one.ca.orders(), 1);
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_edge_takes_the_place_of_the_one_in_memory() {
+    let (one, two) = Scene::two(patient());
+    let _running = (one.run(), two.run());
+    one.certificates.scanned().await;
+    two.certificates.scanned().await;
+    let old = one.obtain("a.example").await.unwrap();
+    two.obtain("a.example").await.unwrap();
+    one.clock.advance(DAY);
+    let young = one.ca.bundle(&subject("a.example"), one.clock.now());
+    one.certificates.insert(&subject("a.example"), &young).await.unwrap();
+    until(|| two.certificates.find(&name("a.example")).is_some_and(|leaf| leaf.serial() != old.serial())).await;
+    assert!(!two.certificates.is_planned(&subject("b.example")));
+    one.obtain("b.example").await.unwrap();
+    until(|| two.certificates.is_planned(&subject("b.example"))).await;
+}
+
+#[tokio::test]
+async fn a_renewal_is_planned_by_all_and_ordered_by_one() {
+    let (one, two) = Scene::two(patient());
+    for i in 0..20 {
+        one.stored(&format!("n{i}.example"), LIFE * 2 / 3 - DAY).await;
+    }
+    let _running = (one.run(), two.run());
+    one.certificates.scanned().await;
+    two.certificates.scanned().await;
+    until(|| {
+        one.clock.advance(Duration::from_secs(600));
+        one.ca.orders() >= 20
+    })
+    .await;
+    // Whoever did not order has taken the new ones over, and has nothing to do.
+    for _ in 0..20 {
+        one.clock.advance(Duration::from_secs(3600));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(one.ca.orders(), 20);
+    let renewed = [one.ear.heard(), two.ear.heard()].concat();
+    assert_eq!(renewed.iter().filter(|told| told.contains("renewed")).count(), 20, "{renewed:?}");
+}

@@ -15,6 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use names::Hostname;
 use url::Url;
 
 use crate::{
@@ -36,6 +37,7 @@ pub use tokens::{DEVELOPMENT_TOKEN_SECRET, MIN_TOKEN_SECRET};
 pub use webhooks::Webhooks;
 
 use crate::secret::SecretSource;
+use edge_target::parse_name;
 
 /// Whether strangers are near.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +63,8 @@ pub struct ControlConfig {
     pub edge: EdgeTarget,
     /// The issuer names that the edges' certificate authority answers to in CAA records; empty for no CAA check.
     pub caa: Vec<String>,
+    /// Whether that authority is one that browsers trust, with the rules of those.
+    pub public_authority: bool,
     /// Whom it asks about customers' records.
     pub dns: Dns,
     /// As whom it is known at DNS providers that take templates; `None` where it is not.
@@ -71,6 +75,8 @@ pub struct ControlConfig {
     pub webhooks: Webhooks,
     /// What accounts may use.
     pub plans: Plans,
+    /// Domains whose names nobody else's should look like.
+    pub brands: Vec<Hostname>,
     /// How often clients may have looked at the DNS.
     pub pace: Pace,
     /// Where requests of the seeded demo go.
@@ -142,11 +148,13 @@ fn parts(walk: &mut Walk, mode: Mode) -> Option<ControlConfig> {
     let token_secret = tokens::read(walk, mode);
     let edge = EdgeTarget::read(walk);
     let caa = walk.section("acme").list("caa", Empty::Allowed, parse_issuer).unwrap_or_default();
+    let public_authority = walk.section("acme").boolean("public", true);
     let dns = Dns::read(walk);
     let domain_connect = DomainConnect::read(walk, mode);
     let worker = walk.section("worker").boolean("enabled", true);
     let webhooks = Webhooks::read(walk);
     let plans = Plans::read(walk);
+    let brands = walk.section("review").list("brands", Empty::Allowed, parse_name).unwrap_or_default();
     let pace = Pace::read(walk);
     let demo_origin = walk.section("dev").text("origin", parse_origin).ok().flatten();
     let dns_providers = dev_providers(walk, mode);
@@ -158,11 +166,13 @@ fn parts(walk: &mut Walk, mode: Mode) -> Option<ControlConfig> {
         token_secret: token_secret?,
         edge: edge?,
         caa: caa.into_iter().map(|(issuer, _)| issuer).collect(),
+        public_authority,
         dns,
         domain_connect,
         worker,
         webhooks,
         plans,
+        brands: brands.into_iter().map(|(domain, _)| domain).collect(),
         pace,
         demo_origin: demo_origin.map(|(origin, _)| origin),
         dns_providers,

@@ -38,6 +38,7 @@ pub(crate) const CONTROL: Format = Format {
         "worker",
         "webhooks",
         "plans",
+        "review",
         "limits",
         "dev",
         "log",

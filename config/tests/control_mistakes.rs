@@ -33,6 +33,9 @@ ask_authority = "yes"
 [plans]
 default = "entreprise"
 
+[review]
+brands = ["saas.example", "saas"]
+
 [worker]
 treads = 2
 
@@ -50,8 +53,9 @@ from = "ops@saas.example"
         r#"control.toml:15:14: dns.resolvers: `dns.example` is not the address of a resolver; write "192.0.2.1", "192.0.2.1:53", "[2001:db8::1]:53" or "tcp://192.0.2.1""#,
         "control.toml:16:17: dns.ask_authority: must be true or false, not a string; write true or false without quotes",
         r#"control.toml:19:11: plans.default: `entreprise` is not a choice; did you mean "enterprise"?"#,
-        "control.toml:22:1: worker.treads: unknown key; the keys of [worker] are enabled",
-        "control.toml:24:2: mail: unknown table; the tables are listen, database, keys, tokens, edge, acme, dns, domain_connect, worker, webhooks, plans, limits, dev, log",
+        r#"control.toml:22:27: review.brands: `saas` is not a hostname: a single label is not a public hostname; write a whole name with a dot in it, such as "edge.saas.example""#,
+        "control.toml:25:1: worker.treads: unknown key; the keys of [worker] are enabled",
+        "control.toml:27:2: mail: unknown table; the tables are listen, database, keys, tokens, edge, acme, dns, domain_connect, worker, webhooks, plans, review, limits, dev, log",
     ];
     let printed = printed(text, &[], Mode::Development);
     assert_eq!(printed.lines().collect::<Vec<_>>(), expected);

@@ -20,7 +20,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use control_plane::{
-    core::{Caller, Core, CoreError, Environment, Keyring, Surface},
+    core::{Caller, Core, CoreError, Environment, Keyring, NameRule, Surface},
     process,
     settings::{Mode, Settings, SettingsError},
 };
@@ -189,6 +189,9 @@ fn hint(error: &anyhow::Error) -> Option<&'static str> {
         }
         CoreError::HostnameConflict { .. } => {
             "`namegate-control doctor HOSTNAME` shows who has it; --takeover asks for a proof that beats theirs"
+        }
+        CoreError::NameRefused(NameRule::NotPublic | NameRule::ReservedLabel | NameRule::TooManyLabels) => {
+            "if the edges' certificate authority is your own, set acme.public = false"
         }
         CoreError::NoKeyring => "set keys.file to a file with a line of `namegate-control generate-key`",
         CoreError::Db(_) => "check database.url (DATABASE_URL), and run `namegate-control migrate` once",

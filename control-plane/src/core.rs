@@ -69,6 +69,7 @@ pub use ids::new_id;
 pub use inquiry::Inquiry;
 pub use jobs::{Job, JobKind};
 pub use ledger::{WriteOrder, WriteRow, WrittenRecord};
+pub use name_rules::NameRule;
 pub use policy::Policy;
 pub use preflight::PreflightSight;
 pub use prospects::Prospect;

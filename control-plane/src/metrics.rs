@@ -1,5 +1,6 @@
 //! What is counted. Names begin with `namegate_control_`; no label ever holds a hostname, an id or a key.
 
+use names::Suspicion;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, core::Collector,
 };
@@ -31,6 +32,8 @@ pub struct Metrics {
     pub checks_refused: IntCounter,
     /// Edges that wait for changes.
     pub feed_waiting: IntGauge,
+    /// New connections whose name a person should look at, by reason.
+    pub to_review: IntCounterVec,
 }
 
 /// From a cached page to a slow disk.
@@ -45,6 +48,14 @@ impl Metrics {
     /// When a name is taken in this registry.
     pub fn new(registry: &Registry) -> prometheus::Result<Self> {
         let asks = add(registry, counters("ask_requests_total", "Asks by answer.", &["result"])?)?;
+        let to_review = add(registry, {
+            let help = "New connections whose name a person should look at, by reason.";
+            counters("connections_to_review_total", help, &["reason"])?
+        })?;
+        // From the start, so that the first one is an increase.
+        for suspicion in Suspicion::ALL {
+            to_review.with_label_values(&[suspicion.code()]);
+        }
         Ok(Self {
             requests: add(registry, counters("http_requests_total", "Requests.", &["route", "method", "status"])?)?,
             request_seconds: add(registry, {
@@ -64,6 +75,7 @@ impl Metrics {
                 IntCounter::new("namegate_control_checks_refused_total", help)?
             })?,
             feed_waiting: add(registry, gauge("feed_waiting", "Edges that wait for changes.")?)?,
+            to_review,
         })
     }
 }

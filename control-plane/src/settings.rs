@@ -7,6 +7,7 @@ use std::{
 };
 
 use config::{ControlConfig, Mistakes, PlanName, ResolverAddress, Secret, SecretError, load_control};
+use names::Lookalikes;
 
 use crate::{
     core::{CoreSettings, EdgeTarget, Plan, PlanLimits},
@@ -122,6 +123,8 @@ fn core(config: &ControlConfig, mode: Mode) -> CoreSettings {
     CoreSettings {
         edge: edge(&config.edge),
         reserved: config.edge.reserved.iter().map(ToString::to_string).collect(),
+        public_authority: config.public_authority,
+        lookalikes: Lookalikes::new(config.brands.iter().cloned()),
         certificates_reported: config.edge.reports,
         policies: crate::surfaces::policies(),
         default_plan: plan(config.plans.default),

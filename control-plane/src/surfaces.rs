@@ -8,6 +8,7 @@ pub(crate) mod dialect;
 mod internal;
 mod ops;
 mod request_id;
+pub(crate) mod review;
 mod throttle;
 
 use std::{collections::BTreeMap, sync::Arc};

@@ -40,5 +40,5 @@ pub use metrics::Metrics;
 pub use name::{NameError, OwnerName};
 pub use resolvers::{Authority, Resolvers, ResolversConfig, ResolversError};
 pub use server::{Role, Server, ServerError, Transport};
-pub use suffix::{is_apex, is_public_suffix, registrable, relative_host};
+pub use suffix::{is_apex, is_below_public_suffix, is_public_suffix, registrable, relative_host};
 pub use values::{Addresses, CaaRecord};

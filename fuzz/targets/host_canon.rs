@@ -1,8 +1,9 @@
-//! The canonical form: one spelling for each name, and nothing in it that another parser could read differently.
+//! The canonical form: one spelling for each name, and nothing in it that another parser could read differently. What
+//! looks like another name is never plain ASCII.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use names::{Hostname, MAX_HOSTNAME, MAX_LABEL};
+use names::{Hostname, Lookalikes, MAX_HOSTNAME, MAX_LABEL};
 
 fuzz_target!(|text: &str| {
     let Ok(name) = Hostname::parse(text) else { return };
@@ -17,4 +18,6 @@ fuzz_target!(|text: &str| {
         assert!(!label.starts_with('-') && !label.ends_with('-'), "{label}");
     }
     assert!(canonical.parse::<std::net::IpAddr>().is_err());
+    let suspicions = Lookalikes::default().suspicions(&name);
+    assert!(suspicions.is_empty() || canonical.contains("xn--"), "{canonical} is ASCII, and {suspicions:?}");
 });

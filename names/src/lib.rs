@@ -2,16 +2,20 @@
 //!
 //! [`Hostname`] is a customer's name in canonical form. SNI, `Host`, `:authority`, configuration, stored entries and
 //! ACME identifiers all become a `Hostname` through the one canonicaliser here, so that two spellings of one name can
-//! never be two keys. [`Subject`] is what a certificate may be for beside it: a wildcard. [`Tenant`] is whose a name is. [`is_public`] says which addresses may be dialled for a name that a stranger chose.
+//! never be two keys. [`Subject`] is what a certificate may be for beside it: a wildcard. [`Tenant`] is whose a name is.
+//! [`is_public`] says which addresses may be dialled for a name that a stranger chose. [`Lookalikes`] says which names may
+//! be read as another's.
 //!
 //! This crate does no I/O, knows no clock, no runtime and no certificate. It does not know which names exist.
 
 mod address;
 mod hostname;
+mod lookalike;
 mod subject;
 mod tenant;
 
 pub use address::is_public;
 pub use hostname::{Hostname, HostnameError, MAX_HOSTNAME, MAX_LABEL};
+pub use lookalike::{Lookalikes, Suspicion};
 pub use subject::Subject;
 pub use tenant::{Tenant, TenantError};

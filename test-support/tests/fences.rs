@@ -33,12 +33,13 @@ const ARROWS: [(&str, &[&str]); 16] = [
 ];
 
 /// Who may name these crates. A name that ends with `-` stands for all crates that begin so.
-const FENCED: [(&str, &[&str]); 5] = [
+const FENCED: [(&str, &[&str]); 6] = [
     ("hickory-proto", &["dns"]),
     ("instant-acme", &["certs"]),
     ("pingora-", &["edge"]),
     ("psl", &["dns"]),
     ("sqlx", &["certs", "control-plane"]),
+    ("unicode-security", &["names"]),
 ];
 
 /// What must be nowhere in the tree: a second TLS stack.

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use control_plane::{
     checks::{Checks as _, Look},
-    core::{Connection, ConnectionFilter, Core, CoreError, Lifecycle, Looker, NewConnection, Reason},
+    core::{Caller, Connection, ConnectionFilter, Core, CoreError, Lifecycle, Looker, NewConnection, Reason},
     process,
     settings::Settings,
     surfaces::connect_domain::{CHALLENGE, state_word},
@@ -16,6 +16,9 @@ use super::{
     output::{Format, Row},
 };
 
+/// Connections that are read at a time.
+const PAGE: i64 = 500;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Connections {
     /// Show the newest.
@@ -26,6 +29,9 @@ pub(crate) enum Connections {
         /// Of this application alone
         #[arg(long)]
         app: Option<String>,
+        /// Only those that stand and whose name a person should look at
+        #[arg(long)]
+        review: bool,
         /// How many
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=100_000))]
         limit: i64,
@@ -75,10 +81,14 @@ impl Connections {
     pub(crate) async fn run(self, settings: &Settings, format: Format) -> anyhow::Result<()> {
         let core = &process::open_core(settings).await?;
         match self {
-            Self::List { hostname, app, limit, whom } => {
+            Self::List { hostname, app, review, limit, whom } => {
                 let hostname = hostname.as_deref().map(str::parse).transpose()?;
                 let filter = ConnectionFilter { hostname, application_id: app, ..ConnectionFilter::default() };
-                let found = core.connections(&whom.caller(core).await?, &filter, None, limit).await?;
+                let caller = whom.caller(core).await?;
+                let found = match review {
+                    true => to_review(core, &caller, &filter, limit).await?,
+                    false => core.connections(&caller, &filter, None, limit).await?,
+                };
                 format.print(&found.iter().map(line).collect::<Vec<_>>());
             }
             Self::Show { id, whom } => {
@@ -111,6 +121,26 @@ impl Connections {
     }
 }
 
+/// Why a name should be looked at is kept nowhere, so that it follows the settings: all are read, a page at a time.
+async fn to_review(
+    core: &Core,
+    caller: &Caller,
+    filter: &ConnectionFilter,
+    limit: i64,
+) -> Result<Vec<Connection>, CoreError> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let is_wanted = |one: &Connection| one.claim.lifecycle == Lifecycle::Active && !one.review.is_empty();
+    let (mut found, mut after) = (Vec::new(), None);
+    while found.len() < limit {
+        let page = core.connections(caller, filter, after.as_deref(), PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.claim.id.clone());
+        found.extend(page.into_iter().filter(is_wanted));
+    }
+    found.truncate(limit);
+    Ok(found)
+}
+
 /// What the worker does when the connection is due.
 async fn check(core: &Core, settings: &Settings, connection: &Connection) -> anyhow::Result<Connection> {
     let lifecycle = connection.claim.lifecycle;
@@ -124,6 +154,11 @@ async fn check(core: &Core, settings: &Settings, connection: &Connection) -> any
     Ok(core.apply_check(id, &seen, Looker::Verb).await?)
 }
 
+/// Why a person should look at the name.
+fn review(connection: &Connection) -> Vec<&'static str> {
+    connection.review.iter().map(|suspicion| suspicion.code()).collect()
+}
+
 fn line(connection: &Connection) -> Row {
     let claim = &connection.claim;
     Row::new()
@@ -131,6 +166,7 @@ fn line(connection: &Connection) -> Row {
         .and("hostname", &claim.hostname.as_str())
         .and("state", &state_word(claim))
         .and("why", &connection.reason().map(Reason::message))
+        .and("review", &review(connection))
         .and("next_check_at", &claim.next_check_at)
 }
 
@@ -164,6 +200,7 @@ fn sheet(connection: &Connection) -> Row {
         .and("reason_code", &reason.map(|reason| &reason.code))
         .and("message", &reason.map(Reason::message))
         .and("user_message", &reason.map(Reason::user_message))
+        .and("review", &review(connection))
         .and("next_check_at", &claim.next_check_at)
         .and("created_at", &claim.created_at)
         .and("live_at", &claim.live_at)

@@ -21,7 +21,7 @@ pub(crate) struct Change<'a> {
 impl Core {
     /// Writes a change. The caller holds the hostname's row.
     pub(crate) async fn save(&self, tx: &mut Session, change: Change<'_>, now: Moment) -> Result<Claim, CoreError> {
-        let Change { before, mut after, events } = change;
+        let Change { before, mut after, mut events } = change;
         let was_open = before.is_some_and(Claim::is_open);
         let was_holder = before.is_some_and(Claim::is_holder);
         let serves_otherwise = before.map_or_else(|| after.is_open(), |before| before.serves_otherwise(&after));
@@ -31,6 +31,7 @@ impl Core {
         after.updated_at = now;
         self.write_row(tx, before, &mut after).await?;
         schedule_jobs(tx, before, &after).await?;
+        self.mark(&after, &mut events);
         events::publish(tx, &after, &events, now).await?;
         if after.lifecycle != Lifecycle::Active && was_holder {
             db::hostnames::release(tx, &after.hostname, &after.account_id, now).await?;
@@ -43,6 +44,18 @@ impl Core {
             db::gate::close(tx, &after.hostname, &after.id, after.generation, seq, now).await?;
         }
         Ok(after)
+    }
+
+    /// Every event about a name that a person should look at says why.
+    fn mark(&self, claim: &Claim, events: &mut [(EventKind, Value)]) {
+        let review: Vec<_> = match events.is_empty() {
+            true => Vec::new(),
+            false => self.settings.lookalikes.suspicions(&claim.hostname),
+        };
+        let marked = events.iter_mut().filter(|_| !review.is_empty());
+        for data in marked.filter_map(|(_, data)| data.as_object_mut()) {
+            data.insert("review".to_owned(), review.iter().map(|suspicion| suspicion.code()).collect());
+        }
     }
 
     async fn write_row(&self, tx: &mut Session, before: Option<&Claim>, after: &mut Claim) -> Result<(), CoreError> {

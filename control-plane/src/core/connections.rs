@@ -1,6 +1,6 @@
 //! Connections: what a claim is to its account. Create, read, change, delete.
 
-use names::Hostname;
+use names::{Hostname, Suspicion};
 use serde_json::{Value, json};
 
 use super::{
@@ -39,6 +39,8 @@ pub struct Connection {
     pub certificate: Option<Certificate>,
     /// What was tried, the newest first.
     pub attempts: Vec<Attempt>,
+    /// Why a person should look at its name, by the rules as they are now.
+    pub review: Vec<Suspicion>,
 }
 
 /// How a surface writes the challenge that shows ownership.
@@ -125,7 +127,8 @@ impl Core {
     ///
     /// # Errors
     /// In the order in which they are looked for: [`CoreError::LacksScope`], [`CoreError::NotFound`],
-    /// [`CoreError::Invalid`], [`CoreError::HostnameConflict`], [`CoreError::QuotaExceeded`]; [`CoreError::Db`].
+    /// [`CoreError::BadHostname`], [`CoreError::NameRefused`], [`CoreError::Invalid`], [`CoreError::HostnameConflict`],
+    /// [`CoreError::QuotaExceeded`]; [`CoreError::Db`].
     pub async fn create_connection(
         &self,
         tx: &mut Session,
@@ -383,6 +386,7 @@ impl Core {
             records: db::records::of_claim(session, &claim.id).await?,
             certificate: db::certificates::of_claim(session, &claim.hostname, &claim.id).await?,
             attempts: db::attempts::of_claim(session, &claim.id).await?,
+            review: self.settings.lookalikes.suspicions(&claim.hostname),
             claim,
         })
     }

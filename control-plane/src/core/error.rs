@@ -4,7 +4,7 @@
 
 use names::HostnameError;
 
-use super::{Reason, SealError, UsageKind};
+use super::{NameRule, Reason, SealError, UsageKind};
 use crate::db::DbError;
 
 /// Why something was not done.
@@ -37,6 +37,9 @@ pub enum CoreError {
     /// A text is not a hostname.
     #[error("the hostname cannot be used")]
     BadHostname(#[source] HostnameError),
+    /// A hostname that nobody may claim.
+    #[error("the hostname cannot be claimed")]
+    NameRefused(#[source] NameRule),
     /// The hostname is served for another claim, or this account has a claim of it already.
     #[error("the hostname {hostname} is claimed already")]
     HostnameConflict {

@@ -61,6 +61,7 @@ impl Core {
                 records: records.remove(&id).unwrap_or_default(),
                 certificate: None,
                 attempts: Vec::new(),
+                review: Vec::new(),
                 claim,
             };
             let pointing_proves = self.settings.policy(connection.claim.surface).proof_by_pointing().is_some();

@@ -1,8 +1,47 @@
-//! Which hostnames may be claimed, beyond being hostnames.
+//! Which hostnames may be claimed, beyond being hostnames: not ours, somebody's to own, and such as the edges can get a
+//! certificate for.
 
 use names::{Hostname, is_public};
 
 use super::{CoreError, CoreSettings, Kind};
+
+/// Most labels of a name that Let's Encrypt certifies.
+const MAX_LABELS: usize = 10;
+
+/// Why a hostname may not be claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NameRule {
+    /// It is below no top-level domain of the public DNS.
+    #[error("it is outside the public DNS, where no public authority certifies")]
+    NotPublic,
+    /// It is a public suffix.
+    #[error("it is a public suffix, which nobody can own")]
+    PublicSuffix,
+    /// It is one of the operator's.
+    #[error("it belongs to this platform")]
+    Reserved,
+    /// A label with hyphens in its third and fourth place that is no A-label (R-LDH, RFC 5890 section 2.3.1). The
+    /// Baseline Requirements of the CA/Browser Forum forbid it.
+    #[error("a label with hyphens in its third and fourth place is reserved, and no public authority certifies it")]
+    ReservedLabel,
+    /// More than ten labels.
+    #[error("it has more than {MAX_LABELS} labels, more than public authorities certify")]
+    TooManyLabels,
+}
+
+impl NameRule {
+    /// A stable word for API error codes.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::NotPublic => "not_public",
+            Self::PublicSuffix => "public_suffix",
+            Self::Reserved => "reserved",
+            Self::ReservedLabel => "reserved_label",
+            Self::TooManyLabels => "too_many_labels",
+        }
+    }
+}
 
 /// A hostname that may be claimed, and where it stands in its zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,14 +56,32 @@ pub(crate) struct Claimable {
 pub(crate) fn claimable(text: &str, settings: &CoreSettings) -> Result<Claimable, CoreError> {
     let hostname = Hostname::parse(text.trim()).map_err(CoreError::BadHostname)?;
     if is_reserved(&hostname, settings) {
-        return Err(CoreError::invalid("/hostname", "the hostname belongs to this platform"));
+        return Err(CoreError::NameRefused(NameRule::Reserved));
     }
     let Some(apex) = dns::registrable(&hostname) else {
-        return Err(CoreError::invalid("/hostname", "the hostname is a public suffix, which nobody can own"));
+        return Err(CoreError::NameRefused(NameRule::PublicSuffix));
     };
+    if settings.public_authority {
+        check_certifiable(&hostname, settings.dev).map_err(CoreError::NameRefused)?;
+    }
     let kind = if apex == hostname.as_str() { Kind::Apex } else { Kind::Subdomain };
     let apex = apex.to_owned();
     Ok(Claimable { hostname, kind, apex })
+}
+
+/// What a public authority would refuse, told before anybody publishes a record for it.
+fn check_certifiable(hostname: &Hostname, dev: bool) -> Result<(), NameRule> {
+    let labels = || hostname.as_str().split('.');
+    if labels().any(|label| label.get(2..4) == Some("--") && !label.starts_with("xn")) {
+        return Err(NameRule::ReservedLabel);
+    }
+    if labels().count() > MAX_LABELS {
+        return Err(NameRule::TooManyLabels);
+    }
+    match dev || dns::is_below_public_suffix(hostname) {
+        true => Ok(()),
+        false => Err(NameRule::NotPublic),
+    }
 }
 
 fn is_reserved(hostname: &Hostname, settings: &CoreSettings) -> bool {
@@ -68,16 +125,15 @@ mod tests {
     #[test]
     fn names_that_nobody_can_own_are_refused() {
         let mut settings = CoreSettings::default();
-        settings.edge.cname = "edge.namegate.example".to_owned();
-        for text in ["co.uk", "github.io", "edge.namegate.example", "a.edge.namegate.example", "1.2.3.4", "*.a.example"]
-        {
+        settings.edge.cname = "edge.namegate.com".to_owned();
+        for text in ["co.uk", "github.io", "edge.namegate.com", "a.edge.namegate.com", "1.2.3.4", "*.a.example"] {
             assert!(claimable(text, &settings).is_err(), "{text}");
         }
         let kind = |text| claimable(text, &settings).unwrap().kind;
         assert_eq!(kind("customer.co.uk"), Kind::Apex);
         assert_eq!(kind("app.customer.co.uk"), Kind::Subdomain);
         assert_eq!(kind("acme.github.io"), Kind::Apex);
-        assert_eq!(kind("notedge.namegate.example"), Kind::Subdomain);
+        assert_eq!(kind("notedge.namegate.com"), Kind::Subdomain);
     }
 
     #[test]

@@ -26,7 +26,7 @@ impl Core {
     /// What a hostname would need under an application, or under none.
     ///
     /// # Errors
-    /// [`CoreError::LacksScope`], [`CoreError::NotFound`], [`CoreError::BadHostname`], [`CoreError::Invalid`],
+    /// [`CoreError::LacksScope`], [`CoreError::NotFound`], [`CoreError::BadHostname`], [`CoreError::NameRefused`],
     /// [`CoreError::Db`].
     pub async fn prospect(
         &self,

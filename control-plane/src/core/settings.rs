@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use names::Lookalikes;
+
 use super::{Plan, Policy, Surface, policy::PLAIN};
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -56,6 +58,11 @@ pub struct CoreSettings {
     pub edge: EdgeTarget,
     /// Names of ours, with everything below them, that nobody may claim.
     pub reserved: Vec<String>,
+    /// Whether the edges' certificate authority is one that browsers trust, so that names which none of those certifies
+    /// cannot be claimed.
+    pub public_authority: bool,
+    /// Which names a person should look at.
+    pub lookalikes: Lookalikes,
     /// Whether edges report certificates. If not (Caddy as the proxy), a name is live as soon as it points here.
     pub certificates_reported: bool,
     /// How often a claim is looked at.
@@ -96,7 +103,7 @@ pub struct CoreSettings {
     pub growth: PlanLimits,
     /// Where to get a larger plan.
     pub upgrade_url: Option<String>,
-    /// Development: private origins and targets, and the seeded key, are welcome.
+    /// Development: private origins and targets, names outside the public DNS, and the seeded key, are welcome.
     pub dev: bool,
 }
 
@@ -105,6 +112,8 @@ impl Default for CoreSettings {
         Self {
             edge: EdgeTarget::default(),
             reserved: Vec::new(),
+            public_authority: true,
+            lookalikes: Lookalikes::default(),
             certificates_reported: true,
             // A minute while somebody waits in front of the screen; ten once nobody does; live names are looked at for
             // drift only, which takes several checks to believe anyway.

@@ -1,6 +1,6 @@
 //! Accounts, applications, keys, connections.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::Desk;
 
@@ -53,6 +53,39 @@ async fn an_operator_comes_from_an_empty_database_to_a_key_and_a_connection() {
         let plan = desk.run(&["accounts", "set-plan", text(&account["id"]), "free"]).json();
         assert_eq!(plan["plan"], "free");
     }
+}
+
+#[test]
+fn names_to_look_at_are_listed_by_the_settings_as_they_are_now() {
+    let desk = Desk::sqlite();
+    let app = desk.run(&["apps", "create", "Sites", "--new-account", "Acme"]).json();
+    let app = text(&app["id"]);
+    let made = desk.run(&["connections", "create", app, "paypal-login.customer.com"]).json();
+    assert_eq!(made["review"], json!([]), "no brand is listed yet");
+    let archived = desk.run(&["connections", "create", app, "paypal.customer.com"]).json();
+    desk.run(&["connections", "archive", text(&archived["id"])]);
+    for hostname in ["xn--80ak6aa92e.com", "shop.customer.com"] {
+        desk.run(&["connections", "create", app, hostname]);
+    }
+    let listed = |args: &[&str]| -> Vec<(String, Value)> {
+        let rows = desk.run(&[&["connections", "list", "--review"][..], args].concat()).json();
+        let row = |row: &Value| (text(&row["hostname"]).to_owned(), row["review"].clone());
+        rows.as_array().unwrap().iter().map(row).collect()
+    };
+    let confusable = || ("xn--80ak6aa92e.com".to_owned(), json!(["confusable"]));
+    assert_eq!(listed(&[]), [confusable()]);
+    let settings = std::fs::read_to_string(desk.path("control.toml")).unwrap();
+    desk.write("control.toml", &format!("{settings}[review]\nbrands = ['paypal.com']\n"));
+    let brand = ("paypal-login.customer.com".to_owned(), json!(["brand"]));
+    assert_eq!(listed(&[]), [confusable(), brand.clone()]);
+    assert_eq!(listed(&["--limit", "1"]), [confusable()], "the newest");
+    assert_eq!(listed(&["--hostname", &brand.0]), [brand]);
+    assert_eq!(listed(&["--hostname", "shop.customer.com"]), []);
+    let shown = desk.run(&["connections", "show", text(&made["id"]), "--format", "table"]);
+    assert!(shown.stdout.lines().any(|line| line.split_whitespace().eq(["review", "brand"])), "{shown:?}");
+    let archived = desk.run(&["connections", "archive", text(&made["id"])]).json();
+    assert_eq!((&archived["state"], &archived["review"]), (&json!("archived"), &json!(["brand"])));
+    assert_eq!(listed(&[]), [confusable()]);
 }
 
 #[test]

@@ -26,7 +26,7 @@ where
     F: Fn(Bench) -> Fut,
     Fut: Future<Output = ()>,
 {
-    on_both_with(CoreSettings::default(), promise);
+    on_both_with(rules(), promise);
 }
 
 /// The same under other rules.
@@ -44,7 +44,7 @@ where
 
 /// On SQLite alone.
 pub(crate) fn on_sqlite<Fut: Future<Output = ()>>(promise: impl Fn(Bench) -> Fut) {
-    runtime().block_on(async { promise(Bench::on_sqlite(CoreSettings::default()).await).await });
+    runtime().block_on(async { promise(Bench::on_sqlite(rules()).await).await });
 }
 
 /// On PostgreSQL alone.
@@ -52,8 +52,13 @@ pub(crate) fn on_postgres<Fut: Future<Output = ()>>(promise: impl Fn(Bench) -> F
     runtime().block_on(async {
         let postgres = Postgres::start().await;
         let (url, directory) = (postgres.create_database(), tempfile::tempdir().unwrap());
-        promise(Bench::open(&url, CoreSettings::default(), directory).await).await;
+        promise(Bench::open(&url, rules(), directory).await).await;
     });
+}
+
+/// The rules of promises that are not about them. Some of their names are below `.test`.
+fn rules() -> CoreSettings {
+    CoreSettings { public_authority: false, ..CoreSettings::default() }
 }
 
 fn runtime() -> Runtime {

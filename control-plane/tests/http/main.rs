@@ -19,6 +19,7 @@ mod idempotency;
 mod instructions;
 mod internal;
 mod killed;
+mod names;
 mod openapi;
 mod outage;
 mod preflight;

@@ -31,6 +31,7 @@ use crate::{
         Looker, NewConnection, Ownership, Reason, ReasonCode, Scope, SetupType,
     },
     db::Session,
+    surfaces::review::Review,
 };
 
 /// How this API writes the challenge.
@@ -41,6 +42,10 @@ pub const CHALLENGE: ChallengeForm = ChallengeForm { label: "_customdomain-chall
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateConnection {
     application_id: String,
+    /// In any spelling, Unicode too. Of one that is refused (400, `invalid`) `details.rule` says why: it is no hostname
+    /// (`empty`, `bad_label`, `too_long`, `single_label`, `underscore`, `wildcard`, `ip_address`, `idna`), nobody may own it
+    /// (`public_suffix`, `reserved`), or no public authority would certify it (`not_public`, `reserved_label`,
+    /// `too_many_labels`).
     #[schema(example = "app.customer.com")]
     hostname: String,
     /// `automatic` needs a stored DNS credential: the records are written, and the answer waits for that for some
@@ -96,12 +101,17 @@ pub(crate) async fn create(
     let mut tx = once.begin().await?;
     match make(&state, &mut tx, &caller, new).await {
         Ok((made, None)) => {
+            let review = Review::of(&made);
             let view = ConnectionView::from(made);
-            once.finish(tx, StatusCode::CREATED, &view, &view).await
+            let answer = once.finish(tx, StatusCode::CREATED, &view, &view).await?;
+            review.tell(&state.metrics);
+            Ok(answer)
         }
         Ok((made, Some(job))) => {
+            let review = Review::of(&made);
             let begun = ConnectionView::from(made);
             let kept = once.commit(tx, StatusCode::CREATED, &begun).await?;
+            review.tell(&state.metrics);
             let view = written(&state, job).await.unwrap_or(begun);
             Ok(kept.finish(&view).await)
         }

@@ -168,7 +168,7 @@ pub(crate) async fn check(
 fn at_domain(error: CoreError) -> ApiError {
     match error {
         CoreError::BadHostname(rule) => ApiError::bad_name("/domain", rule),
-        CoreError::Invalid { pointer, detail } if pointer == "/hostname" => ApiError::invalid("/domain", detail),
+        CoreError::NameRefused(rule) => ApiError::refused_name("/domain", rule),
         other => other.into(),
     }
 }

@@ -11,7 +11,11 @@ use names::HostnameError;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{core::CoreError, db::DbError, surfaces::request_id};
+use crate::{
+    core::{CoreError, NameRule},
+    db::DbError,
+    surfaces::request_id,
+};
 
 /// When to come again while the database is away or a request is under way.
 const RETRY_AFTER: u64 = 2;
@@ -101,8 +105,17 @@ impl ApiError {
 
     /// A text that is no hostname.
     pub(crate) fn bad_name(pointer: &str, rule: HostnameError) -> Self {
-        let error = Self::invalid(pointer, format!("{}: {rule}", CoreError::BadHostname(rule)));
-        error.details(json!({"pointer": pointer, "rule": rule.code()}))
+        Self::against_rule(pointer, rule.code(), &CoreError::BadHostname(rule))
+    }
+
+    /// A hostname that nobody may claim.
+    pub(crate) fn refused_name(pointer: &str, rule: NameRule) -> Self {
+        Self::against_rule(pointer, rule.code(), &CoreError::NameRefused(rule))
+    }
+
+    fn against_rule(pointer: &str, rule: &str, error: &CoreError) -> Self {
+        let error = Self::invalid(pointer, telemetry::chain(error).to_string());
+        error.details(json!({"pointer": pointer, "rule": rule}))
     }
 
     pub(crate) fn no_method() -> Self {
@@ -137,6 +150,7 @@ impl From<CoreError> for ApiError {
             }
             CoreError::Invalid { pointer, .. } => Self::invalid(pointer, text),
             CoreError::BadHostname(rule) => Self::bad_name("/hostname", rule),
+            CoreError::NameRefused(rule) => Self::refused_name("/hostname", rule),
             CoreError::HostnameConflict { hostname, own_connection } => with(StatusCode::CONFLICT, "HostnameConflict")
                 .details(json!({"hostname": hostname, "connection_id": own_connection})),
             CoreError::OwnershipNotFound { reason } => {

@@ -258,6 +258,11 @@ pub(crate) struct ConnectionView {
     next_attempt_at: Option<Moment>,
     /// The newest first.
     attempts: Vec<AttemptView>,
+    /// Why a person should look at the name; empty for nearly all. `brand`: it has the name of a domain that the operator
+    /// listed, or what looks like it. `confusable`: letters of another script look like Latin ones. `mixed_script`: a label
+    /// mixes scripts that no language mixes. Nothing is refused for it. There may be more words later.
+    #[schema(example = json!([]))]
+    review: Vec<&'static str>,
     #[schema(value_type = Option<String>, format = DateTime)]
     verified_at: Option<Moment>,
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -300,6 +305,7 @@ impl From<Connection> for ConnectionView {
             user_message: reason.map(crate::core::Reason::user_message),
             fix: reason.and_then(|reason| reason.fix.as_ref()).map(Into::into),
             attempts: from.attempts.iter().map(Into::into).collect(),
+            review: from.review.iter().map(|suspicion| suspicion.code()).collect(),
             application_id: from.claim.application_id,
             provider: from.claim.provider,
             batch_id: from.claim.batch_id,

@@ -208,7 +208,7 @@ impl Connection {
     fn look(&self, wrote: usize) {
         let backlog = &self.visit.backlog;
         if self.is_stuck() {
-            backlog.has_room(0);
+            backlog.stuck();
         } else if backlog.wrote(wrote) {
             backlog.has_room(send_room(self.id()));
         }
@@ -243,8 +243,15 @@ impl fmt::Debug for Connection {
 }
 
 impl AsyncRead for Connection {
+    /// What the socket has not taken yet is sent on from here too: whoever waits for that has nothing to write.
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tls).poll_read(cx, buf)
+        let read = Pin::new(&mut self.tls).poll_read(cx, buf);
+        if self.visit.backlog.is_stuck()
+            && let Poll::Ready(Err(error)) = self.poll_flush(cx)
+        {
+            return Poll::Ready(Err(error));
+        }
+        read
     }
 }
 
@@ -256,8 +263,10 @@ impl AsyncWrite for Connection {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let before = self.taken();
         let flushed = Pin::new(&mut self.tls).poll_flush(cx);
-        if flushed.is_pending() && self.taken() != before {
-            self.tls.write_moves(cx);
+        match flushed {
+            Poll::Pending if self.taken() != before => self.tls.write_moves(cx),
+            Poll::Ready(Ok(())) if self.visit.backlog.is_stuck() => self.visit.backlog.has_room(send_room(self.id())),
+            _ => {}
         }
         flushed
     }

@@ -16,6 +16,9 @@ use tokio_util::io::poll_read_buf;
 
 use super::records::Records;
 
+/// A piece that gets memory of its own.
+const SMALL: usize = 4 * 1024;
+
 /// A stream of bytes to an origin.
 #[derive(Debug)]
 pub(super) enum Socket {
@@ -40,8 +43,9 @@ impl Socket {
     ) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(tcp) => {
-                // What was large for an earlier piece would be kept as it is for every later one.
-                match came.is_empty() && came.capacity() > room {
+                // What was large for an earlier piece would be kept as it is for every later one; a small piece, which may lie
+                // long, shares no memory with large ones.
+                match came.is_empty() && (came.capacity() > room || room <= SMALL) {
                     true => *came = BytesMut::with_capacity(room),
                     false => came.reserve(room),
                 }
@@ -139,5 +143,29 @@ impl AsyncWrite for Socket {
             Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::{io::AsyncWriteExt as _, net::TcpListener};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_small_piece_shares_no_memory_with_a_large_one() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut theirs = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut ours = Socket::Plain(listener.accept().await.unwrap().0);
+        // A large piece was handed out, and a little room is left behind it.
+        let mut came = BytesMut::with_capacity(64 * 1024);
+        came.resize(62 * 1024, 7);
+        let large = came.split().freeze();
+        theirs.write_all(&[7; 1000]).await.unwrap();
+        poll_fn(|cx| ours.poll_append(cx, &mut came, SMALL)).await.unwrap();
+        assert!(came.capacity() <= SMALL, "a piece of {} bytes keeps {}", came.len(), came.capacity());
+        drop(large);
     }
 }

@@ -1,7 +1,8 @@
 //! [`Backlog`]: how much of its answers the edge holds for one connection.
 //!
 //! What is read at once is what the socket has room for, as far as it is known ([`Backlog::piece`]): a fast visitor gets
-//! large pieces, and one that takes nothing leaves a small one behind.
+//! large pieces, and one that takes nothing leaves a small one behind. While that one lies in the TLS library, nothing is
+//! read at all.
 //!
 //! The h2 library takes what a stream's window allows and keeps it until the socket takes it, for each stream up to a
 //! limit of its own. A visitor that opens all windows and reads nothing would make it keep that limit a hundred times.
@@ -35,6 +36,8 @@ pub(crate) struct Backlog {
     taken: AtomicUsize,
     /// Pieces that wait for the bandwidth of their hostname.
     held_back: AtomicUsize,
+    /// The socket has not taken all that was written.
+    stuck: AtomicBool,
     anybody: AtomicBool,
     waiting: Mutex<Vec<Waker>>,
 }
@@ -46,6 +49,7 @@ impl Default for Backlog {
             held: AtomicUsize::new(0),
             taken: AtomicUsize::new(0),
             held_back: AtomicUsize::new(0),
+            stuck: AtomicBool::new(false),
             anybody: AtomicBool::new(false),
             waiting: Mutex::default(),
         }
@@ -66,10 +70,22 @@ impl Backlog {
         left < LEAST
     }
 
-    /// The socket has room for these many bytes.
+    /// The socket has taken all that was written, and has room for these many bytes more.
     pub(crate) fn has_room(&self, room: usize) {
         self.room.store(room, Ordering::SeqCst);
+        self.stuck.store(false, Ordering::SeqCst);
         self.wake();
+    }
+
+    /// The socket has not taken all that was written: nothing more is read until it has.
+    pub(crate) fn stuck(&self) {
+        self.room.store(0, Ordering::SeqCst);
+        self.stuck.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the socket was left with something that it had no room for.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.stuck.load(Ordering::SeqCst)
     }
 
     /// How much may be read at once: what the socket has room for beside what waits for it.
@@ -101,7 +117,7 @@ impl Backlog {
 
     /// Whether enough waits.
     pub(super) fn is_full(&self) -> bool {
-        self.held.load(Ordering::SeqCst) >= self.enough()
+        self.is_stuck() || self.held.load(Ordering::SeqCst) >= self.enough()
     }
 
     /// The piece, counted for as long as anybody holds a part of it.
@@ -190,6 +206,21 @@ mod tests {
         assert!(woken.0.load(Ordering::Relaxed));
         assert!(backlog.poll_room(&cx).is_ready());
         assert_eq!(backlog.held.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn nothing_is_read_while_the_socket_is_stuck() {
+        let (backlog, woken) = (Arc::<Backlog>::default(), Arc::<Woken>::default());
+        let waker = Waker::from(woken.clone());
+        let cx = Context::from_waker(&waker);
+        assert!(backlog.poll_room(&cx).is_ready());
+        backlog.stuck();
+        assert!(backlog.poll_room(&cx).is_pending(), "though nothing is held");
+        // Room of nothing is not the same: somebody has to try.
+        backlog.has_room(0);
+        assert!(woken.0.load(Ordering::Relaxed));
+        assert!(backlog.poll_room(&cx).is_ready());
+        assert_eq!(backlog.piece(), LEAST);
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

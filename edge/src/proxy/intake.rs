@@ -1,9 +1,10 @@
 //! [`Intake`]: an answer is read from its origin as far as its visitor has room for it.
 //!
-//! An HTTP/1 visitor has one answer at a time. An HTTP/2 visitor may have a hundred that it takes nothing of, and each of
-//! them is to keep next to nothing meanwhile. So nothing is read while much waits for the connection's socket
-//! ([`Backlog`]), nothing that the stream's window has no room for, and over TLS, where it is a whole record or nothing,
-//! only with room for all of it or on one of the connection's seats ([`super::Seats`]).
+//! An HTTP/1 visitor has one answer at a time, of which nothing is read while the socket has not taken all that was. An
+//! HTTP/2 visitor may have a hundred that it takes nothing of, and each of them is to keep next to nothing meanwhile. So
+//! nothing is read while much waits for the connection's socket ([`Backlog`]), nothing that the stream's window has no room
+//! for, and over TLS, where it is a whole record or nothing, only with room for all of it or on one of the connection's
+//! seats ([`super::Seats`]).
 
 use std::{
     future::{Future, poll_fn},
@@ -121,6 +122,10 @@ impl Intake {
         silence: Duration,
     ) -> Result<Option<Bytes>> {
         let Some(out) = out else {
+            if self.backlog().is_full() {
+                origin.settle();
+                poll_fn(|cx| self.backlog().poll_room(cx)).await;
+            }
             loop {
                 let most = self.toll.piece(self.backlog().piece());
                 match timeout(silence, poll_fn(|cx| origin.poll_body(cx, most))).await {

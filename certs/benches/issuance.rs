@@ -17,7 +17,7 @@ use std::{
 use async_trait::async_trait;
 use certs::{
     AcmeIssuer, AcmeSettings, Certificates, CertificatesSettings, Challenges, FileStore, Issuer, Permission, Permit,
-    Store,
+    Store, Tenancy,
 };
 use clock::SystemClock;
 use names::Subject;
@@ -42,6 +42,10 @@ impl Permit for Open {
     async fn may_renew(&self, _name: &Subject) -> Permission {
         Permission::Renew
     }
+
+    fn tenancy(&self, _name: &Subject) -> Tenancy {
+        Tenancy::Unknown
+    }
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
@@ -59,7 +63,7 @@ async fn main() {
     let mut waits = Vec::new();
     for i in 0..ALONE {
         let start = Instant::now();
-        certificates.obtain(&format!("alone{i}.customer.test").parse().unwrap()).await.unwrap();
+        certificates.obtain(&format!("alone{i}.customer.test").parse().unwrap(), None).await.unwrap();
         waits.push(start.elapsed());
     }
     waits.sort();
@@ -87,7 +91,7 @@ async fn together(certificates: &Certificates, round: usize) -> f64 {
             tokio::spawn(async move {
                 let _turn = turns.acquire().await.unwrap();
                 let name = format!("together{round}-{i}.customer.test").parse().unwrap();
-                certificates.obtain(&name).await.unwrap();
+                certificates.obtain(&name, None).await.unwrap();
             })
         })
         .collect();

@@ -27,7 +27,7 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use clock::{SharedClock, Timestamp};
 use instant_acme::{Account, ChallengeHandle, Error};
-use names::Subject;
+use names::{Subject, Tenant};
 
 use self::{
     accounts::Accounts,
@@ -251,6 +251,12 @@ impl AcmeIssuer {
         Ok(Some(guard))
     }
 
+    /// Forgets an order with its key; the CA lets it expire.
+    async fn drop_order(&self, name: &Subject) -> Result<(), IssueError> {
+        self.withdraw(name).await;
+        Ok(self.journal.remove(name).await?)
+    }
+
     /// Takes back what proved control over `name`: the CA does not look any more.
     async fn withdraw(&self, name: &Subject) {
         if let Some(records) = &self.records {
@@ -291,6 +297,7 @@ impl Issuer for AcmeIssuer {
     async fn issue(
         &self,
         name: &Subject,
+        tenant: Option<&Tenant>,
         replaces: Option<&Bundle>,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Issued, IssueError> {
@@ -300,7 +307,7 @@ impl Issuer for AcmeIssuer {
         let obtained = async {
             let _in_flight = self.accounts.enter().await;
             let ours = self.accounts.current().await?;
-            let wish = Wish { issuer: self, account: &ours.account, name, replaces, progress };
+            let wish = Wish { issuer: self, account: &ours.account, name, tenant, replaces, progress };
             let error = match self.obtain(wish).await {
                 Ok(bundle) => return Ok(bundle),
                 Err(error) => error,
@@ -328,8 +335,14 @@ impl Issuer for AcmeIssuer {
     }
 
     async fn settled(&self, name: &Subject) -> Result<(), IssueError> {
-        self.withdraw(name).await;
-        Ok(self.journal.remove(name).await?)
+        self.drop_order(name).await
+    }
+
+    async fn abandon(&self, name: &Subject, stays: &Tenant) -> Result<(), IssueError> {
+        match self.journal.load(name).await? {
+            Some(entry) if entry.tenant.as_ref() != Some(stays) => self.drop_order(name).await,
+            Some(_) | None => Ok(()),
+        }
     }
 
     async fn renewal_hint(&self, bundle: &Bundle) -> Result<Option<RenewalHint>, IssueError> {

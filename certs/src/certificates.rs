@@ -8,15 +8,21 @@
 //! An error of the store never leads to an order. A certificate is stored before it is served; when the store does not
 //! take it, it is served from memory and the store is tried again, and no second one is ordered.
 //!
+//! Certificates belong to the tenant that they were ordered for. Whoever asks says whom a name is served for, and never
+//! gets what was ordered for somebody else; where either side does not know, nobody is kept out.
+//!
 //! What a name's state makes of an event is decided by the pure `life::step`; here it is carried out.
 
+mod departing;
 mod errors;
 mod flight;
 mod follow;
 mod memory;
 mod metrics;
+mod moves;
 mod ordering;
 mod plan;
+mod releases;
 mod renewal;
 mod turn;
 mod view;
@@ -31,7 +37,7 @@ use std::{
 
 use async_trait::async_trait;
 use clock::{SharedClock, Timestamp};
-use names::{Hostname, Subject};
+use names::{Hostname, Subject, Tenant};
 use parking_lot::Mutex;
 use tokio::{
     sync::{Notify, watch},
@@ -48,8 +54,10 @@ use self::{
     flight::{Flights, Pilot},
     memory::{Memory, Unsaved},
     metrics::{Metrics, gauge},
+    moves::Moves,
     ordering::Line,
     plan::Plan,
+    releases::Releases,
 };
 use crate::{
     Bundle, Issuer, IssuerKey, Leaf, Observer, RolloverError, Step, Store,
@@ -72,6 +80,8 @@ pub struct Settings {
     pub permit_timeout: Duration,
     /// How long a process that died keeps the others of a fleet from going on with its order.
     pub lease: Duration,
+    /// How long the certificate of a name that is served no more stays in the store.
+    pub released_keep: Duration,
 }
 
 impl Default for Settings {
@@ -82,6 +92,7 @@ impl Default for Settings {
             orders_in_flight: 100,
             permit_timeout: Duration::from_secs(10),
             lease: Duration::from_secs(15),
+            released_keep: Duration::from_secs(7 * 24 * 3600),
         }
     }
 }
@@ -91,6 +102,22 @@ impl Default for Settings {
 pub trait Permit: Send + Sync + 'static {
     /// What the gate says about renewing `name`; about a wildcard, what the configuration says.
     async fn may_renew(&self, name: &Subject) -> Permission;
+
+    /// Whose the name is, as far as the gate knows now; asks nobody.
+    fn tenancy(&self, name: &Subject) -> Tenancy;
+}
+
+/// Whose a name is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tenancy {
+    /// It is served no more.
+    Gone,
+    /// The operator's own: its certificates are no tenant's.
+    Nobodys,
+    /// This tenant's.
+    Of(Tenant),
+    /// Nobody has said.
+    Unknown,
 }
 
 /// The gate's word on a renewal.
@@ -124,6 +151,8 @@ struct Shared {
     orders: Arc<Flights<Obtained>>,
     slots: Slots,
     plan: Mutex<Plan>,
+    moves: Moves,
+    releases: Releases,
     /// Something changed that the renewal loop waits for.
     changed: Notify,
     heartbeat: AtomicU64,
@@ -172,6 +201,8 @@ impl Certificates {
             orders: Arc::default(),
             slots: Slots::new(settings.orders_in_flight),
             plan: Mutex::new(Plan::new()),
+            moves: Moves::default(),
+            releases: Releases::new(Arc::clone(&store), settings.released_keep),
             changed: Notify::new(),
             heartbeat: AtomicU64::new(0),
             scanned: watch::Sender::new(false),
@@ -192,31 +223,32 @@ impl Certificates {
         renewal::run(&self.0, stop).await;
     }
 
-    /// A certificate that is in memory and valid now.
-    pub fn find(&self, name: &Hostname) -> Option<Arc<Leaf>> {
-        self.0.find(&name.into())
+    /// A certificate that is in memory, valid now, and may be served for `tenant`.
+    pub fn find(&self, name: &Hostname, tenant: Option<&Tenant>) -> Option<Arc<Leaf>> {
+        self.0.find(&name.into(), tenant)
     }
 
-    /// A certificate from memory or the store that is valid now; never an order.
+    /// A certificate from memory or the store that is valid now and may be served for `tenant`; never an order.
     ///
     /// # Errors
     /// [`LoadError`] when the store does not say whether there is one.
-    pub async fn load(&self, name: &Hostname) -> Result<Option<Arc<Leaf>>, LoadError> {
-        self.0.load(&name.into()).await
+    pub async fn load(&self, name: &Hostname, tenant: Option<&Tenant>) -> Result<Option<Arc<Leaf>>, LoadError> {
+        let name = &name.into();
+        self.0.load(name, self.0.tenant_for(name, tenant)).await
     }
 
-    /// A certificate from memory, the store, or an order. Waits for at most
+    /// A certificate from memory, the store, or an order for `tenant`. Waits for at most
     /// [`handshake_wait`](Settings::handshake_wait); an order goes on behind it. The caller has asked the gate.
     ///
     /// # Errors
     /// [`ObtainError`] says why there is none now.
-    pub async fn obtain(&self, name: &Hostname) -> Result<Arc<Leaf>, ObtainError> {
+    pub async fn obtain(&self, name: &Hostname, tenant: Option<&Tenant>) -> Result<Arc<Leaf>, ObtainError> {
         let name = &Subject::from(name);
-        if let Some(leaf) = self.0.at_hand(name) {
+        if let Some(leaf) = self.0.at_hand(name, tenant) {
             return Ok(leaf);
         }
         let (start, limit) = (Instant::now(), self.0.settings.handshake_wait);
-        let obtained = tokio::time::timeout(limit, self.0.obtain(name)).await;
+        let obtained = tokio::time::timeout(limit, self.0.obtain(name, tenant)).await;
         let obtained = obtained.unwrap_or(Err(ObtainError::StillIssuing { waited: limit }));
         let result = obtained.as_ref().map_or_else(ObtainError::code, |_| "ok");
         self.0.metrics.wait(result, start.elapsed());
@@ -228,8 +260,8 @@ impl Certificates {
     ///
     /// # Errors
     /// [`ObtainError`] says why there is none now.
-    pub async fn obtain_ahead(&self, name: &Subject) -> Result<Arc<Leaf>, ObtainError> {
-        self.0.obtain(name).await
+    pub async fn obtain_ahead(&self, name: &Subject, tenant: Option<&Tenant>) -> Result<Arc<Leaf>, ObtainError> {
+        self.0.obtain(name, tenant).await
     }
 
     /// Whether `name` has a certificate or an order in flight, as far as the plan knows: one look into memory. Names
@@ -245,12 +277,31 @@ impl Certificates {
     }
 
     /// Lets go of a name that is not served any more: its certificate leaves memory, and its renewal the plan. What is
-    /// in the store stays, and serves again if the name comes back. An order in flight goes on.
-    pub fn forget(&self, name: &Hostname) {
+    /// in the store serves again if the name comes back to the same tenant, and is removed after
+    /// [`released_keep`](Settings::released_keep). An order in flight goes on.
+    pub fn release(&self, name: &Hostname, tenant: Option<&Tenant>) {
         let name = &Subject::from(name);
         self.0.memory.forget(name);
         self.0.plan.lock().forget(name);
+        if self.0.permit.tenancy(name) != Tenancy::Nobodys {
+            self.0.releases.release(name, tenant, self.0.clock.now());
+        }
         self.0.changed.notify_one();
+    }
+
+    /// The name is about to be served for another tenant than so far. To be told before it is: from now on nothing is
+    /// served that was ordered for the former one, or of which nobody knows for whom it was. All of that is removed, from
+    /// memory at once and from the store within seconds; an order in flight for the former tenant is given up.
+    pub fn hand_over(&self, name: &Hostname, to: &Tenant) {
+        let name = &Subject::from(name);
+        if self.0.permit.tenancy(name) != Tenancy::Nobodys {
+            self.0.hand_over(name, to);
+        }
+    }
+
+    /// The name is served for `tenant`: what another one has released is removed.
+    pub fn welcome(&self, name: &Hostname, tenant: &Tenant) {
+        self.0.welcome(&Subject::from(name), tenant);
     }
 
     /// Takes a certificate from elsewhere: stores it, serves it, plans its renewal.
@@ -286,8 +337,8 @@ impl Certificates {
 }
 
 impl Shared {
-    fn find(&self, name: &Subject) -> Option<Arc<Leaf>> {
-        let found = self.at_hand(name);
+    fn find(&self, name: &Subject, tenant: Option<&Tenant>) -> Option<Arc<Leaf>> {
+        let found = self.at_hand(name, tenant);
         match found {
             Some(_) => self.metrics.hits.inc(),
             None => self.metrics.misses.inc(),
@@ -297,18 +348,18 @@ impl Shared {
 
     /// The name's own certificate, else that of the wildcard above it, unless the store holds one of the name's own: that
     /// one is read then.
-    fn at_hand(&self, name: &Subject) -> Option<Arc<Leaf>> {
+    fn at_hand(&self, name: &Subject, tenant: Option<&Tenant>) -> Option<Arc<Leaf>> {
         let now = self.clock.now();
-        self.memory.find(name, now).or_else(|| {
-            let wildcard = self.memory.find_wildcard(name, now)?;
+        self.memory.find(name, now).filter(|leaf| leaf.is_for(tenant)).or_else(|| {
+            let wildcard = self.memory.find_wildcard(name, now).filter(|leaf| leaf.is_for(tenant))?;
             let own = self.plan.lock().state(name).is_some_and(|state| now < state.held_until());
             (!own).then_some(wildcard)
         })
     }
 
     /// From memory or the store; one read at a time per name, in a task of its own.
-    async fn load(self: &Arc<Self>, name: &Subject) -> Loaded {
-        if let Some(leaf) = self.at_hand(name) {
+    async fn load(self: &Arc<Self>, name: &Subject, tenant: Option<&Tenant>) -> Loaded {
+        if let Some(leaf) = self.at_hand(name, tenant) {
             return Ok(Some(leaf));
         }
         if self.memory.is_missing(name, self.clock.now()) {
@@ -316,57 +367,75 @@ impl Shared {
         }
         let (ticket, pilot) = self.loads.board(name);
         if let Some(pilot) = pilot {
-            let (shared, name) = (Arc::clone(self), name.clone());
+            let (shared, name, tenant) = (Arc::clone(self), name.clone(), tenant.cloned());
             self.tasks.spawn(async move {
-                let loaded = shared.read(&name).await;
+                let loaded = shared.read(&name, tenant.as_ref()).await;
                 if let Ok(None) = loaded {
                     shared.memory.set_missing(&name, shared.clock.now());
                 }
                 pilot.land(loaded);
             });
         }
-        ticket.outcome().await.unwrap_or(Err(LoadError::Died))
+        let loaded = ticket.outcome().await.unwrap_or(Err(LoadError::Died))?;
+        // The read may have been for somebody who asked before the name moved.
+        Ok(loaded.filter(|leaf| leaf.is_for(tenant)))
     }
 
-    /// The stored certificate if it is valid now; taken into memory and the plan.
-    async fn read(&self, name: &Subject) -> Loaded {
+    /// The stored certificate if it is valid now and may be served for `tenant`; taken into memory and the plan.
+    async fn read(self: &Arc<Self>, name: &Subject, tenant: Option<&Tenant>) -> Loaded {
+        self.before_reading(name, tenant).await?;
         let Some(bundle) = self.store.load(name).await.map_err(store_error)? else { return Ok(None) };
+        if !self.may_serve(name, &bundle, tenant) {
+            return Ok(None);
+        }
         let leaf = parse(&bundle)?;
         if !leaf.is_valid_at(self.clock.now()) || !leaf.serves(name) {
             return Ok(None);
         }
-        self.adopt(name, &leaf);
-        Ok(Some(leaf))
+        Ok(self.adopt(name, &leaf).then_some(leaf))
     }
 
-    async fn obtain(self: &Arc<Self>, name: &Subject) -> Obtained {
-        if let Some(leaf) = self.load(name).await? {
-            return Ok(leaf);
+    async fn obtain(self: &Arc<Self>, name: &Subject, tenant: Option<&Tenant>) -> Obtained {
+        let tenant = self.tenant_for(name, tenant);
+        loop {
+            if let Some(leaf) = self.load(name, tenant).await? {
+                return Ok(leaf);
+            }
+            let (ticket, pilot) = self.orders.board(name);
+            let own = pilot.is_some();
+            if let Some(pilot) = pilot {
+                self.start(name, tenant, pilot);
+            }
+            let outcome = ticket.outcome().await.unwrap_or(Err(ObtainError::Died));
+            let outcome = outcome.and_then(|leaf| if leaf.is_for(tenant) { Ok(leaf) } else { Err(ObtainError::Moved) });
+            match outcome {
+                // That order was for another tenant, and is over now.
+                Err(ObtainError::Moved) if !own => {}
+                outcome => return outcome,
+            }
         }
-        let (ticket, pilot) = self.orders.board(name);
-        if let Some(pilot) = pilot {
-            self.start(name, pilot);
-        }
-        ticket.outcome().await.unwrap_or(Err(ObtainError::Died))
     }
 
     /// Starts the flight of a name without a certificate.
-    fn start(self: &Arc<Self>, name: &Subject, pilot: Pilot<Obtained>) {
-        let (shared, name) = (Arc::clone(self), name.clone());
+    fn start(self: &Arc<Self>, name: &Subject, tenant: Option<&Tenant>, pilot: Pilot<Obtained>) {
+        let (shared, name, tenant) = (Arc::clone(self), name.clone(), tenant.cloned());
         self.tasks.spawn(async move {
-            let obtained = shared.obtain_new(&name).await;
+            let obtained = shared.obtain_new(&name, tenant.as_ref()).await;
             pilot.land(obtained);
         });
     }
 
     /// The flight itself. It looks into the store once more, past everything that memory believes: only the store's own
     /// "there is none" leads to an order.
-    async fn obtain_new(self: &Arc<Self>, name: &Subject) -> Obtained {
-        if let Some(leaf) = self.at_hand(name) {
+    async fn obtain_new(self: &Arc<Self>, name: &Subject, tenant: Option<&Tenant>) -> Obtained {
+        if let Some(leaf) = self.at_hand(name, tenant) {
             return Ok(leaf);
         }
-        if let Some(leaf) = self.read(name).await? {
+        if let Some(leaf) = self.read(name, tenant).await? {
             return Ok(leaf);
+        }
+        if self.moves.holds_up(name, tenant) || self.is_anothers(name, tenant) {
+            return Err(ObtainError::Moved);
         }
         if let Some(leaf) = self.await_wildcard(name).await {
             return Ok(leaf);
@@ -382,7 +451,7 @@ impl Shared {
         });
         let actions = self.apply_from(name, state, Event::Wanted);
         match (actions.first(), failure) {
-            (Some(Action::Order(lane)), _) => self.order_new(name, *lane).await,
+            (Some(Action::Order(lane)), _) => self.order_new(name, tenant, *lane).await,
             (_, Some(failure)) => {
                 self.apply_from(name, state, Event::Due);
                 Err(ObtainError::BackingOff { until: failure.next_order(), failure })
@@ -399,9 +468,9 @@ impl Shared {
         ticket.outcome().await?.ok()
     }
 
-    async fn order_new(self: &Arc<Self>, name: &Subject, lane: Lane) -> Obtained {
+    async fn order_new(self: &Arc<Self>, name: &Subject, tenant: Option<&Tenant>, lane: Lane) -> Obtained {
         let _cleanup = Grounded { shared: self, name };
-        let obtained = self.order_in_turn(name, lane).await;
+        let obtained = self.order_in_turn(name, tenant, lane).await;
         if let Err(error) = &obtained {
             let until = self.until(error);
             self.apply(name, Event::Failed { until, attempts: attempts(error), held: None });
@@ -418,23 +487,31 @@ impl Shared {
             | ObtainError::Died
             | ObtainError::Elsewhere
             | ObtainError::Load(_)
+            | ObtainError::Moved
             | ObtainError::StillIssuing { .. }
             | ObtainError::Unstorable => self.clock.now() + renewal::STORE_RETRY,
         }
     }
 
-    /// A certificate that stands in the store: served from now on, and planned where it is the name's own.
-    fn adopt(&self, name: &Subject, leaf: &Arc<Leaf>) {
+    /// A certificate that stands in the store: served from now on, and planned where it is the name's own. Whether it is
+    /// taken: one of a former tenant is not.
+    fn adopt(&self, name: &Subject, leaf: &Arc<Leaf>) -> bool {
         let now = self.clock.now();
         // A wildcard's certificate is kept once for all names below it, so that its renewal reaches them all.
         let own = leaf.is_named(name);
         let keeper = if own { None } else { name.hostname().as_ref().and_then(Subject::above) };
-        if leaf.is_valid_at(now) {
-            self.memory.insert(keeper.as_ref().unwrap_or(name), Arc::clone(leaf));
+        let keeper = keeper.as_ref().unwrap_or(name);
+        let take = || {
+            if leaf.is_valid_at(now) {
+                self.memory.insert(keeper, Arc::clone(leaf));
+            }
+        };
+        if !self.moves.admit(keeper, leaf, take) {
+            return false;
         }
         // Whether the wildcard is renewed is not decided by who is served under it.
         if !own {
-            return;
+            return true;
         }
         let renew_at = validity(leaf).renew_at(name, None);
         let mut plan = self.plan.lock();
@@ -443,6 +520,7 @@ impl Shared {
             plan.ask_at(name, renewal::first_hint(name, now, Duration::ZERO));
             self.changed.notify_one();
         }
+        true
     }
 
     fn tell(&self, name: &Subject, step: &Step<'_>) {
@@ -464,6 +542,8 @@ impl Shared {
         self.metrics.cache_bytes.set(gauge(bytes));
         self.metrics.cache_entries.set(gauge(entries));
         self.metrics.planned.set(gauge(self.plan.lock().len()));
+        self.metrics.released.set(gauge(self.releases.len()));
+        self.metrics.moving.set(gauge(self.moves.len()));
         self.metrics.unsaved.set(gauge(self.memory.unsaved_count()));
         self.metrics.waiting.set(gauge(self.slots.waiting()));
         self.metrics.in_flight.set(gauge(self.orders.len()));

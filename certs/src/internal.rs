@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use clock::{SharedClock, Timestamp};
-use names::Subject;
+use names::{Subject, Tenant};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose, SerialNumber, date_time_ymd,
@@ -163,6 +163,7 @@ impl Issuer for InternalCa {
     async fn issue(
         &self,
         name: &Subject,
+        _tenant: Option<&Tenant>,
         _replaces: Option<&Bundle>,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Issued, IssueError> {
@@ -180,6 +181,10 @@ impl Issuer for InternalCa {
 
     /// Nothing was kept: an issue that is cut off leaves no trace.
     async fn settled(&self, _name: &Subject) -> Result<(), IssueError> {
+        Ok(())
+    }
+
+    async fn abandon(&self, _name: &Subject, _stays: &Tenant) -> Result<(), IssueError> {
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use clock::Timestamp;
-use names::Subject;
+use names::{Subject, Tenant};
 
 use crate::{Bundle, DnsError, StoreError};
 
@@ -191,11 +191,13 @@ pub trait Issuer: Send + Sync + 'static {
         None
     }
 
-    /// Obtains a certificate for `name`. `replaces` is the certificate that it takes the place of, for CAs that link
-    /// renewals (RFC 9773 section 5). An order that was cut off by a crash is resumed rather than placed again.
+    /// Obtains a certificate for `name` with a key of its own. `replaces` is the certificate that it takes the place of,
+    /// for CAs that link renewals (RFC 9773 section 5). An order that was cut off by a crash is resumed rather than placed
+    /// again, unless it was for another tenant than `tenant`.
     async fn issue(
         &self,
         name: &Subject,
+        tenant: Option<&Tenant>,
         replaces: Option<&Bundle>,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Issued, IssueError>;
@@ -203,6 +205,9 @@ pub trait Issuer: Send + Sync + 'static {
     /// The certificate that [`issue`](Issuer::issue) gave for `name` is safely stored: what was kept for resuming the
     /// order can go.
     async fn settled(&self, name: &Subject) -> Result<(), IssueError>;
+
+    /// Lets go of an order for `name` that is not for the tenant `stays`, with its key.
+    async fn abandon(&self, name: &Subject, stays: &Tenant) -> Result<(), IssueError>;
 
     /// When the issuer suggests renewing `bundle`, and when to ask again; `None` when it has no opinion.
     async fn renewal_hint(&self, bundle: &Bundle) -> Result<Option<RenewalHint>, IssueError>;

@@ -9,7 +9,7 @@
 use std::{fmt, sync::Arc};
 
 use clock::Timestamp;
-use names::{Hostname, Subject};
+use names::{Hostname, Subject, Tenant};
 use rustls::{CertificateError, InconsistentKeys, SignatureAlgorithm, crypto::aws_lc_rs, sign::CertifiedKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
@@ -22,6 +22,8 @@ pub struct Leaf {
     certified: Arc<CertifiedKey>,
     /// Whose certificate it is.
     issuer: IssuerKey,
+    /// Whom it was ordered for, where that was known.
+    tenant: Option<Tenant>,
     /// Start of validity.
     not_before: Timestamp,
     /// End of validity.
@@ -81,6 +83,7 @@ impl Leaf {
         Ok(Self {
             certified: Arc::new(certified),
             issuer: bundle.issuer.clone(),
+            tenant: bundle.tenant(),
             not_before: facts.not_before,
             not_after: facts.not_after,
             serial: facts.serial,
@@ -96,6 +99,16 @@ impl Leaf {
     /// Whose certificate it is.
     pub fn issuer(&self) -> &IssuerKey {
         &self.issuer
+    }
+
+    /// Whom it was ordered for, where that was known.
+    pub fn tenant(&self) -> Option<&Tenant> {
+        self.tenant.as_ref()
+    }
+
+    /// Whether it may be served for `tenant`: it was ordered for nobody else.
+    pub fn is_for(&self, tenant: Option<&Tenant>) -> bool {
+        Tenant::may_share(self.tenant.as_ref(), tenant)
     }
 
     /// Start of validity.
@@ -155,7 +168,8 @@ impl Leaf {
     pub fn weight(&self) -> u32 {
         let chain: usize = self.certified.cert.iter().map(|der| der.len() + PER_ALLOCATION).sum();
         let names: usize = self.names.iter().map(|name| name.len() + size_of::<Box<str>>() + PER_ALLOCATION).sum();
-        let fixed = size_of::<Self>() + size_of::<CertifiedKey>() + self.serial.len() + 4 * PER_ALLOCATION;
+        let tenant = self.tenant.as_ref().map_or(0, |tenant| tenant.as_str().len() + PER_ALLOCATION);
+        let fixed = tenant + size_of::<Self>() + size_of::<CertifiedKey>() + self.serial.len() + 4 * PER_ALLOCATION;
         u32::try_from(chain + names + fixed + self.key_weight()).unwrap_or(u32::MAX)
     }
 

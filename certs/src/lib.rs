@@ -34,6 +34,7 @@ mod store;
 pub use acme::{AcmeError, AcmeIssuer, ClockSkew, ExternalAccount, HttpError, ORDER_TIMEOUT, Settings as AcmeSettings};
 pub use certificates::{
     CertificateView, Certificates, LoadError, ObtainError, Permission, Permit, Settings as CertificatesSettings,
+    Tenancy,
 };
 pub use challenges::{Challenges, Guard, OfferError};
 pub use dns01::{ChallengeRecord, DnsError, DnsSolver};

@@ -12,6 +12,8 @@ mod failing;
 mod issuing;
 #[path = "pebble/managing.rs"]
 mod managing;
+#[path = "pebble/moving.rs"]
+mod moving;
 #[path = "pebble/rolling.rs"]
 mod rolling;
 #[path = "pebble/scene.rs"]

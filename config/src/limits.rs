@@ -83,6 +83,8 @@ limits! {
     certificate_wait: Duration = secs(8), ms(0) => mins(2);
     /// Certificates and keys kept in memory; beyond it the least used are read from the store again.
     certificate_cache: u64 = 128 * MIB, MIB => 64 * GIB;
+    /// How long the certificate and key of a name that the control plane has deleted stay in the store, for the name to come back to the same tenant without an order; then they are removed. What was another tenant's is removed at once.
+    released_keep: Duration = days(7), secs(0) => days(90);
     /// Orders at the CA at once; further ones queue, renewals in a lane of their own.
     orders_in_flight: usize = 100, 1 => 10_000;
     /// From the start of an order to its certificate; then it counts as failed and its back-off begins.

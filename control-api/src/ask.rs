@@ -1,6 +1,6 @@
 //! The optional body of an allowing ask answer.
 
-use names::Hostname;
+use names::{Hostname, Tenant};
 use serde::{Deserialize, Serialize};
 
 /// What a gate may say about a hostname that it allows, as JSON of at most 4 KiB.
@@ -28,6 +28,11 @@ pub struct AskAnswer {
     /// Answer every request with a 308 to this URL followed by the request's path and query.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redirect: Option<String>,
+    /// Whose the name is: an opaque id of 1 to 128 visible ASCII characters that says nothing but who is the same. When
+    /// it changes, the edge removes the certificate and orders another one with a key of its own. Anything else in this
+    /// place is as good as nothing.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "crate::feed::lenient")]
+    pub tenant: Option<Tenant>,
 }
 
 #[cfg(test)]
@@ -39,5 +44,14 @@ mod tests {
         let answer: AskAnswer = serde_json::from_str(r#"{"origin":"http://o:1","colour":"blue"}"#).unwrap();
         assert_eq!(answer, AskAnswer { origin: Some("http://o:1".to_owned()), ..AskAnswer::default() });
         assert_eq!(serde_json::from_str::<AskAnswer>("{}").unwrap(), AskAnswer::default());
+    }
+
+    #[test]
+    fn a_tenant_is_an_id_and_anything_else_in_its_place_is_passed_over() {
+        let read = |text: &str| serde_json::from_str::<AskAnswer>(&format!(r#"{{"tenant":{text}}}"#)).unwrap().tenant;
+        assert_eq!(read(r#""app_1""#), Some("app_1".parse().unwrap()));
+        for other in ["null", "7", r#"{"id":"app_1"}"#, r#"["app_1"]"#, r#""""#, r#""two words""#] {
+            assert_eq!(read(other), None, "{other}");
+        }
     }
 }

@@ -14,8 +14,8 @@
 //!   than the one that an edge knows makes it read the snapshot.
 //! - `Authorization: Bearer <token>`; `401` makes the edge read its token file again.
 
-use names::Hostname;
-use serde::{Deserialize, Serialize};
+use names::{Hostname, Tenant};
+use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 
 /// What is served under a name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,9 @@ pub struct Route {
     /// The name is verified and its DNS points here: the certificate can be ordered before the first visit.
     #[serde(skip_serializing_if = "is_false")]
     pub pointing: bool,
+    /// Whose the name is, as in [`AskAnswer::tenant`](crate::AskAnswer::tenant).
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
+    pub tenant: Option<Tenant>,
 }
 
 /// What happened to a name.
@@ -89,6 +92,20 @@ impl Changes {
     pub const MOST: usize = 1000;
     /// Longest wait, in seconds, that a server must be ready for: below the idle limits of common balancers.
     pub const LONGEST_WAIT: u64 = 25;
+}
+
+/// A tenant's id, or nothing: endpoints that are not ours may use the word for something else.
+pub(crate) fn lenient<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Tenant>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Told {
+        Text(String),
+        Other(IgnoredAny),
+    }
+    Ok(match Told::deserialize(from)? {
+        Told::Text(text) => text.parse().ok(),
+        Told::Other(IgnoredAny) => None,
+    })
 }
 
 pub(crate) fn is_false(value: &bool) -> bool {

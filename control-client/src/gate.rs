@@ -21,7 +21,7 @@ pub use self::{
     explain::{Explanation, Source},
 };
 use crate::{
-    Admitted, Directory, Freshness, GateSettings, Origin, Refusal, Site,
+    Admitted, Directory, Freshness, GateSettings, Origin, Refusal, Site, Whose,
     ask::{Answer, AskError, Endpoint},
     control::Forget,
     flights::{Boarding, Flights, Slot, Ticket},
@@ -158,6 +158,15 @@ impl Gate {
     /// remembers an admission can tell for the price of one load that it still stands.
     pub fn version(&self) -> u64 {
         self.0.directory.as_ref().map_or(0, Directory::version)
+    }
+
+    /// Whose a name is, as far as was ever told; asks nobody.
+    pub fn whose(&self, name: &Hostname) -> Whose {
+        let listed = self.0.directory.as_ref().and_then(|directory| directory.whose(name));
+        listed.unwrap_or_else(|| {
+            let last = self.0.memory.find(name).and_then(Entry::last_allow);
+            last.and_then(|last| last.site.tenant.clone()).into()
+        })
     }
 
     /// What [`admit`](Self::admit) would say and why. May send a question, but changes no memory, file or metric.

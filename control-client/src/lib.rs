@@ -37,4 +37,4 @@ pub use control::{
 pub use gate::{Explanation, Gate, GateError, Source};
 pub use origin::{Host, Origin, OriginError, Scheme};
 pub use settings::{GateLimits, GateSettings};
-pub use site::{Admitted, Freshness, Refusal, Site};
+pub use site::{Admitted, Freshness, Refusal, Site, Whose};

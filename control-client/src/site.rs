@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use control_api::AskAnswer;
-use names::Hostname;
+use names::{Hostname, Tenant};
 
 use crate::{Origin, OriginError, origin};
 
@@ -22,6 +22,25 @@ pub struct Site {
     pub connection_id: Option<Arc<str>>,
     /// Every request is answered with a 308 to this URL followed by its path and query. No slash at its end.
     pub redirect: Option<Arc<str>>,
+    /// Whose the name is, where that was told: its certificates are nobody else's.
+    pub tenant: Option<Tenant>,
+}
+
+/// Whose a name is, as far as that was ever told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whose {
+    /// It is served no more.
+    Gone,
+    /// This tenant's.
+    Of(Tenant),
+    /// Nobody has said.
+    Unknown,
+}
+
+impl From<Option<Tenant>> for Whose {
+    fn from(tenant: Option<Tenant>) -> Self {
+        tenant.map_or(Self::Unknown, Self::Of)
+    }
 }
 
 /// How much an admission may be relied on.
@@ -88,13 +107,15 @@ impl Site {
             generation: answer.generation,
             connection_id: answer.connection_id.as_deref().map(Arc::from),
             redirect: redirect.transpose()?,
+            tenant: answer.tenant.clone(),
         })
     }
 
     /// Bytes on the heap, for the cache's weigher.
     pub(crate) fn heap_bytes(&self) -> usize {
-        let texts =
-            [self.connection_id.as_deref(), self.redirect.as_deref(), self.origin.as_ref().map(Origin::authority)];
+        let tenant = self.tenant.as_ref().map(Tenant::as_str);
+        let origin = self.origin.as_ref().map(Origin::authority);
+        let texts = [self.connection_id.as_deref(), self.redirect.as_deref(), tenant, origin];
         // An origin holds its host twice: as such and in its authority.
         size_of::<Self>() + 2 * texts.into_iter().flatten().map(str::len).sum::<usize>()
     }

@@ -89,7 +89,7 @@ impl Ahead {
         })))
     }
 
-    /// Says which certificates are let go of when their name is deleted. To be called before the feed runs.
+    /// Says which certificates are let go of when their name is deleted or moves. To be called before the feed runs.
     pub fn attach(&self, certificates: &Certificates) {
         // A second call would be about the same ones.
         let _ = self.0.certificates.set(certificates.clone());
@@ -192,15 +192,23 @@ impl Ahead {
 impl Listener for Ahead {
     /// Never loses a name: what the queue has no room for is found by a walk.
     fn hear(&self, event: Event) -> bool {
+        let certificates = self.0.certificates.get();
         match event {
-            Event::Gone(name) => {
-                if let Some(certificates) = self.0.certificates.get() {
-                    certificates.forget(&name);
-                }
+            Event::Gone { name, tenant } => {
+                certificates.inspect(|certificates| certificates.release(&name, tenant.as_ref()));
                 self.0.queue.lock().forget(&name);
             }
-            Event::Known { name, pointing } if pointing || self.0.records => self.push(&name),
-            Event::Known { .. } => {}
+            Event::Known { name, pointing, tenant } => {
+                if let (Some(certificates), Some(tenant)) = (certificates, tenant) {
+                    certificates.welcome(&name, &tenant);
+                }
+                if pointing || self.0.records {
+                    self.push(&name);
+                }
+            }
+            Event::Moving { name, to } => {
+                certificates.inspect(|certificates| certificates.hand_over(&name, &to));
+            }
         }
         true
     }
@@ -209,7 +217,7 @@ impl Listener for Ahead {
 impl Desk {
     async fn look(&self, name: &Hostname) -> Outcome {
         let Some(listed) = self.directory.find(name) else { return Outcome::Gone };
-        match self.certificates.load(name).await {
+        match self.certificates.load(name, listed.tenant.as_ref()).await {
             // The control plane could not keep up with what it is told at its first sight of an old edge.
             Ok(Some(_)) if self.herald.is_behind() => self.later(),
             Ok(Some(leaf)) => {
@@ -232,12 +240,12 @@ impl Desk {
     /// Orders, if the gate says yes, now: a stale yes never leads to an order.
     async fn order(&self, name: &Hostname, pointing: bool) -> Outcome {
         let gate = self.policy.load().gate.clone();
-        match gate.admit(name).await {
-            Ok(admitted) if admitted.freshness == Freshness::Fresh => {}
+        let site = match gate.admit(name).await {
+            Ok(admitted) if admitted.freshness == Freshness::Fresh => admitted.site,
             Ok(_) | Err(Refusal::Unavailable) => return self.later(),
             Err(Refusal::Denied) => return Outcome::Gone,
-        }
-        match self.certificates.obtain_ahead(&name.into()).await {
+        };
+        match self.certificates.obtain_ahead(&name.into(), site.tenant.as_ref()).await {
             Ok(_) => Outcome::Obtained,
             Err(ObtainError::BackingOff { until, .. }) => Outcome::Postponed { until },
             // The control plane expects nothing of a name that does not point here; we try again by ourselves.

@@ -296,6 +296,7 @@ fn certificates(
         cache_bytes: limits.certificate_cache,
         orders_in_flight: limits.orders_in_flight,
         lease: limits.order_lease,
+        released_keep: limits.released_keep,
         ..CertificatesSettings::default()
     };
     let permit = Arc::new(GatePermit::new(policy.clone(), listed_names(config)));

@@ -46,7 +46,7 @@ impl Managed {
             let (slots, certificates, name) = (slots.clone(), self.certificates.clone(), name.clone());
             orders.spawn(async move {
                 let _slot = slots.acquire_owned().await;
-                certificates.obtain_ahead(&name).await.err()
+                certificates.obtain_ahead(&name, None).await.err()
             });
         }
         let mut next = self.clock.now() + ROUND;

@@ -4,8 +4,8 @@ use std::{collections::HashSet, sync::Arc};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use certs::{Permission, Permit};
-use control_client::{Freshness, Refusal};
+use certs::{Permission, Permit, Tenancy};
+use control_client::{Freshness, Refusal, Whose};
 use names::Subject;
 
 use crate::policy::Policy;
@@ -36,6 +36,15 @@ impl Permit for GatePermit {
             Ok(admitted) if admitted.freshness == Freshness::Fresh => Permission::Renew,
             Ok(_) | Err(Refusal::Unavailable) => Permission::Unknown,
             Err(Refusal::Denied) => Permission::Stop,
+        }
+    }
+
+    fn tenancy(&self, name: &Subject) -> Tenancy {
+        let Some(hostname) = name.hostname().filter(|_| !self.listed.contains(name)) else { return Tenancy::Nobodys };
+        match self.policy.load().gate.whose(&hostname) {
+            Whose::Gone => Tenancy::Gone,
+            Whose::Of(tenant) => Tenancy::Of(tenant),
+            Whose::Unknown => Tenancy::Unknown,
         }
     }
 }

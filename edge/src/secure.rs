@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use certs::{Leaf, LoadError, ObtainError};
-use control_client::Freshness;
+use control_client::{Freshness, Site};
 use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
 use tokio::{
     io::AsyncWriteExt as _,
@@ -87,9 +87,9 @@ impl SecureError {
 /// [`SecureError`]; the visitor has been sent an alert.
 pub async fn secure(admitted: Admitted, policy: Arc<Policy>, deps: &Deps) -> Result<Secured, SecureError> {
     let Admitted { visitor, admission, freshness } = admitted;
-    let leaf = match deps.certificates.find(&visitor.name) {
+    let leaf = match deps.certificates.find(&visitor.name, admission.site.tenant.as_ref()) {
         Some(leaf) => leaf,
-        None => match wait_for_leaf(&visitor, freshness, deps).await {
+        None => match wait_for_leaf(&visitor, &admission.site, freshness, deps).await {
             Ok(leaf) => leaf,
             Err(error) => {
                 visitor.refuse(Alert::InternalError).await;
@@ -139,11 +139,17 @@ async fn finish(stream: &mut TlsStream<Gather<TcpStream>>) -> std::io::Result<()
 }
 
 /// The part of a first visit that is not TLS. A stale answer of the gate may serve what is kept but never orders.
-async fn wait_for_leaf(visitor: &Visitor, freshness: Freshness, deps: &Deps) -> Result<Arc<Leaf>, SecureError> {
+async fn wait_for_leaf(
+    visitor: &Visitor,
+    site: &Site,
+    freshness: Freshness,
+    deps: &Deps,
+) -> Result<Arc<Leaf>, SecureError> {
+    let tenant = site.tenant.as_ref();
     match freshness {
-        Freshness::Fresh => Ok(deps.certificates.obtain(&visitor.name).await?),
+        Freshness::Fresh => Ok(deps.certificates.obtain(&visitor.name, tenant).await?),
         Freshness::Stale => {
-            let kept = deps.certificates.load(&visitor.name).await?;
+            let kept = deps.certificates.load(&visitor.name, tenant).await?;
             kept.ok_or(SecureError::StaleWithoutCertificate)
         }
     }

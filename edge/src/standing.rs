@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use control_client::{Gate, Refusal, Site};
+use names::Tenant;
 
 use crate::{
     fair::{Lane, Lanes, OnLane},
@@ -68,7 +69,8 @@ impl Standing {
     /// What is served now.
     ///
     /// # Errors
-    /// [`Fault::Gone`] when the name is not served any more. While nobody can say, what was admitted goes on.
+    /// [`Fault::Gone`] when the name is not served any more, or for another tenant: the connection was secured with the
+    /// former one's key. While nobody can say, what was admitted goes on.
     pub async fn find(&self, gate: &Gate) -> Result<Arc<Admission>, Fault> {
         let standing = self.0.load_full();
         // Taken before the gate is asked: a change that comes meanwhile is noticed by the next request.
@@ -81,6 +83,9 @@ impl Standing {
 
     async fn admit_again(&self, standing: Arc<Admission>, version: u64, gate: &Gate) -> Result<Arc<Admission>, Fault> {
         let site = match gate.admit(&standing.site.hostname).await {
+            Ok(admitted) if !Tenant::may_share(admitted.site.tenant.as_ref(), standing.site.tenant.as_ref()) => {
+                return Err(Fault::Gone);
+            }
             Ok(admitted) => admitted.site,
             Err(Refusal::Denied) => return Err(Fault::Gone),
             Err(Refusal::Unavailable) => return Ok(standing),

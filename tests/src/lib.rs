@@ -23,6 +23,8 @@ mod drains;
 #[cfg(test)]
 mod follows_the_control_plane;
 #[cfg(test)]
+mod forgets_former_tenants;
+#[cfg(test)]
 mod hands_over;
 #[cfg(test)]
 mod hears_balancers;

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use clock::Timestamp;
-use names::Subject;
+use names::{Subject, Tenant};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -22,6 +22,9 @@ pub(super) struct Entry {
     pub(super) order: String,
     /// The private key that it is or will be finalized with.
     pub(super) key: String,
+    /// Whom it is for, where that is known: the key is nobody else's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) tenant: Option<Tenant>,
     /// When it was placed.
     #[serde(with = "crate::jitter::millis")]
     pub(super) created: Timestamp,

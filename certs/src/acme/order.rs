@@ -197,7 +197,8 @@ impl Placed<'_> {
             "sans": [self.wish.name],
             "issuer_data": {"url": url.unwrap_or_default(), "ca": issuer.settings.directory},
         });
-        let bundle = Bundle { issuer: issuer.key.clone(), chain_pem, key_pem: self.entry.key, meta };
+        let Entry { key: key_pem, tenant, .. } = self.entry;
+        let bundle = Bundle { issuer: issuer.key.clone(), chain_pem, key_pem, meta }.of(tenant.as_ref());
         check(&bundle, self.wish.name, issuer.clock.now())?;
         (self.wish.progress)(Progress::Downloaded);
         Ok(bundle)

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use instant_acme::{Account, Error, Identifier, NewOrder, Order, OrderStatus};
-use names::Subject;
+use names::{Subject, Tenant};
 use rcgen::KeyPair;
 
 use super::{
@@ -21,6 +21,7 @@ pub(super) struct Wish<'a> {
     pub(super) issuer: &'a AcmeIssuer,
     pub(super) account: &'a Account,
     pub(super) name: &'a Subject,
+    pub(super) tenant: Option<&'a Tenant>,
     pub(super) replaces: Option<&'a Bundle>,
     pub(super) progress: &'a (dyn Fn(Progress) + Send + Sync),
 }
@@ -29,6 +30,10 @@ impl<'a> Wish<'a> {
     /// The order that was cut off by a crash, if the CA still knows it.
     pub(super) async fn resume(self) -> Result<Option<Placed<'a>>, IssueError> {
         let Some(entry) = self.issuer.journal.load(self.name).await? else { return Ok(None) };
+        if !Tenant::may_share(entry.tenant.as_ref(), self.tenant) {
+            self.issuer.drop_order(self.name).await?;
+            return Ok(None);
+        }
         let order = match signed!(self.account.order(entry.order.clone())) {
             Ok(order) => order,
             Err(error) if is_gone(&error) => {
@@ -55,7 +60,12 @@ impl<'a> Wish<'a> {
         let key = KeyPair::generate().map_err(|error| unusable(format!("no key could be made: {error}")))?;
         let order = self.order().await?;
         (self.progress)(Progress::Ordered);
-        let entry = Entry { order: order.url().to_owned(), key: key.serialize_pem(), created: self.issuer.clock.now() };
+        let entry = Entry {
+            order: order.url().to_owned(),
+            key: key.serialize_pem(),
+            tenant: self.tenant.cloned(),
+            created: self.issuer.clock.now(),
+        };
         Ok(Placed { wish: self, order, entry, journalled: false })
     }
 

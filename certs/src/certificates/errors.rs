@@ -51,6 +51,9 @@ pub enum ObtainError {
     /// The store failed; nothing was ordered.
     #[error("the certificate could not be looked for")]
     Load(#[from] LoadError),
+    /// The name belongs to another tenant now than to whom this was for.
+    #[error("the name is another tenant's now")]
+    Moved,
     /// The order goes on; whoever comes later finds the certificate.
     #[error("the order is not done after {} s and goes on", waited.as_secs_f32())]
     StillIssuing {
@@ -72,6 +75,7 @@ impl ObtainError {
             Self::Elsewhere => "elsewhere",
             Self::Failed { .. } => "failed",
             Self::Load(_) => "store_failed",
+            Self::Moved => "moved",
             Self::StillIssuing { .. } => "still_issuing",
             Self::Unstorable => "unstorable",
         }
@@ -86,6 +90,7 @@ pub(super) fn attempts(error: &ObtainError) -> u32 {
         | ObtainError::Died
         | ObtainError::Elsewhere
         | ObtainError::Load(_)
+        | ObtainError::Moved
         | ObtainError::StillIssuing { .. }
         | ObtainError::Unstorable => 0,
     }

@@ -86,6 +86,16 @@ impl Memory {
         self.forget_unsaved(name);
     }
 
+    /// Forgets a certificate that does not deserve to stay.
+    pub(super) fn forget_unless(&self, name: &Subject, stays: impl Fn(&Leaf) -> bool) {
+        if self.leaves.get(name).is_some_and(|leaf| !stays(&leaf)) {
+            self.leaves.invalidate(name);
+        }
+        if self.find_unsaved(name).is_some_and(|unsaved| !stays(&unsaved.leaf)) {
+            self.forget_unsaved(name);
+        }
+    }
+
     pub(super) fn is_missing(&self, name: &Subject, now: Timestamp) -> bool {
         self.missing.get(name).is_some_and(|until| now < until)
     }

@@ -6,7 +6,7 @@ use prometheus::{
     HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, core::Collector,
 };
 
-use super::plan::Expiring;
+use super::{departing::Reason, plan::Expiring};
 use crate::ChallengeKind;
 
 /// From a CA on the same machine (1 ms) to the limit of an order (5 min).
@@ -69,12 +69,15 @@ pub(super) struct Metrics {
     waits: HistogramVec,
     renewals: IntCounterVec,
     leases: IntCounterVec,
+    removed: IntCounterVec,
     expiring: IntGaugeVec,
     pub(super) hits: IntCounter,
     pub(super) misses: IntCounter,
     pub(super) cache_bytes: IntGauge,
     pub(super) cache_entries: IntGauge,
     pub(super) planned: IntGauge,
+    pub(super) released: IntGauge,
+    pub(super) moving: IntGauge,
     pub(super) unsaved: IntGauge,
     pub(super) waiting: IntGauge,
     pub(super) in_flight: IntGauge,
@@ -112,6 +115,11 @@ impl Metrics {
                 "Turns to order in a fleet: taken, elsewhere, settled by another edge, lost, late.",
                 &["outcome"],
             )?,
+            removed: new.counters(
+                "certificate_removed_total",
+                "Certificates removed from the store with their keys, by reason: moved, released.",
+                &["reason"],
+            )?,
             expiring: new.gauges(
                 "certificate_expiring",
                 "Certificates in the plan that end within a day (24h) and a week (7d).",
@@ -122,6 +130,12 @@ impl Metrics {
             cache_bytes: new.gauge("certificate_cache_bytes", "Memory of cached certificates, about.")?,
             cache_entries: new.gauge("certificate_cache_entries", "Certificates in memory, about.")?,
             planned: new.gauge("certificate_planned", "Names in the renewal plan.")?,
+            released: new.gauge(
+                "certificate_released",
+                "Names that are served no more and whose certificates are kept for a while.",
+            )?,
+            moving: new
+                .gauge("certificate_moving", "Names of which certificates of another tenant are being removed.")?,
             unsaved: new.gauge("certificate_unsaved", "Certificates that the store did not take yet.")?,
             waiting: new.gauge("acme_queue_waiting", "New names that wait for a slot to order in.")?,
             in_flight: new.gauge("acme_orders_in_flight", "Names whose order is under way or waits.")?,
@@ -158,6 +172,10 @@ impl Metrics {
 
     pub(super) fn lease(&self, outcome: &'static str) {
         self.leases.with_label_values(&[outcome]).inc();
+    }
+
+    pub(super) fn removed(&self, reason: Reason, count: usize) {
+        self.removed.with_label_values(&[reason.as_str()]).inc_by(u64::try_from(count).unwrap_or(u64::MAX));
     }
 
     pub(super) fn expiring(&self, expiring: Expiring) {

@@ -3,11 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use clock::{SharedClock, Timestamp};
-use names::Subject;
+use names::{Subject, Tenant};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{ObtainError, Obtained, Shared, Unsaved, memory::UNSAVED, parse, validity};
+use super::{ObtainError, Obtained, Shared, Tenancy, Unsaved, memory::UNSAVED, moves::InFlight, parse, validity};
 use crate::{
     Attempt, Bundle, ChallengeKind, Failure, Fault, IssueError, Issued, Issuer, Leaf, Lease, Progress, Step,
     StoreError,
@@ -151,14 +151,16 @@ impl<'a> Watch<'a> {
 
 impl Shared {
     /// Asks one issuer after the other. What they said is kept when none has a certificate for us. In a fleet this is
-    /// done under a lease.
+    /// done under a lease. An order for a tenant whom the name does not belong to any more is given up, wherever it is.
     pub(super) async fn order(
         self: &Arc<Self>,
         name: &Subject,
+        tenant: Option<&Tenant>,
         lane: Lane,
         replaces: Option<&Bundle>,
         lease: Option<&Lease>,
     ) -> Obtained {
+        let Some(flight) = self.moves.board(name, tenant) else { return Err(ObtainError::Moved) };
         if self.memory.unsaved_count() >= UNSAVED {
             return Err(ObtainError::Busy);
         }
@@ -179,9 +181,13 @@ impl Shared {
                 continue;
             }
             let watch = Watch::start(self);
-            match self.ask(line, name, replaces, &watch).await {
-                Ok(fresh) => return self.keep(line, name, fresh, lease, (lane, attempt)).await,
-                Err(error) => attempts.push(Attempt::new(line.issuer.key(), &error)),
+            match unless_moved(&flight, self.ask(line, name, tenant, replaces, &watch)).await {
+                Some(Ok(fresh)) => return self.keep(line, name, fresh, lease, (lane, attempt)).await,
+                Some(Err(error)) => attempts.push(Attempt::new(line.issuer.key(), &error)),
+                None => {
+                    tracing::info!(%name, "the name is another tenant's now; its order is given up");
+                    return Err(ObtainError::Moved);
+                }
             }
             refuted += watch.seen.lock().refuted;
         }
@@ -193,12 +199,18 @@ impl Shared {
         &self,
         line: &Line,
         name: &Subject,
+        tenant: Option<&Tenant>,
         replaces: Option<&Bundle>,
         watch: &Watch<'_>,
     ) -> Result<Fresh, IssueError> {
         let start = Instant::now();
-        let issued = line.issuer.issue(name, replaces, &|progress| watch.see(progress)).await;
+        let issued = line.issuer.issue(name, tenant, replaces, &|progress| watch.see(progress)).await;
         line.learn(issued.as_ref().map(|_| ()));
+        // Where nobody is known, an order that was resumed says whom it was placed for.
+        let issued = issued.map(|issued| match tenant {
+            Some(_) => Issued { bundle: issued.bundle.of(tenant), ..issued },
+            None => issued,
+        });
         let result = issued.and_then(|issued| usable(issued, name, self.clock.now()));
         self.metrics.stage("total", start.elapsed());
         let word = if result.is_ok() { "issued" } else { "failed" };
@@ -228,7 +240,8 @@ impl Shared {
     }
 
     /// Stores a new certificate, then serves it. A store that does not take it keeps nobody from being served; a lease
-    /// that was lost does: what is served is what the store has.
+    /// that was lost does: what is served is what the store has. One that the name's move has overtaken is neither served
+    /// nor left in the store.
     async fn keep(
         self: &Arc<Self>,
         line: &Arc<Line>,
@@ -239,6 +252,9 @@ impl Shared {
     ) -> Obtained {
         let start = Instant::now();
         let Fresh { leaf, bundle, renew_at } = fresh;
+        if self.moves.expels(name, &leaf) {
+            return Err(ObtainError::Moved);
+        }
         match self.save_under(lease, name, &bundle).await {
             Ok(false) => {
                 tracing::warn!(%name, "another edge ordered meanwhile; its certificate counts");
@@ -256,7 +272,16 @@ impl Shared {
             }
         }
         self.metrics.stage("store", start.elapsed());
-        self.serve(name, &leaf, renew_at);
+        if !self.serve(name, &leaf, renew_at) {
+            self.memory.forget_unsaved(name);
+            // What was told removed before this was saved is looked for again.
+            self.moves.renew(name, self.clock.now());
+            self.changed.notify_one();
+            return Err(ObtainError::Moved);
+        }
+        if self.permit.tenancy(name) == Tenancy::Gone {
+            self.releases.release(name, leaf.tenant(), self.clock.now());
+        }
         let (renewal, event) = match lane {
             Lane::New => (false, "cert.issued"),
             Lane::Renewal | Lane::Retry => (true, "cert.renewed"),
@@ -275,16 +300,19 @@ impl Shared {
         }
     }
 
-    /// Puts a new certificate in the place of the one served so far.
-    pub(super) fn serve(&self, name: &Subject, leaf: &Arc<Leaf>, renew_at: Option<Timestamp>) {
+    /// Puts a new certificate in the place of the one served so far, unless it is a former tenant's.
+    pub(super) fn serve(&self, name: &Subject, leaf: &Arc<Leaf>, renew_at: Option<Timestamp>) -> bool {
         let now = self.clock.now();
-        self.memory.insert(name, Arc::clone(leaf));
+        if !self.moves.admit(name, leaf, || self.memory.insert(name, Arc::clone(leaf))) {
+            return false;
+        }
         let renew_at = renew_at.unwrap_or_else(|| validity(leaf).renew_at(name, None));
         let mut plan = self.plan.lock();
         plan.apply(name, Event::Found { not_after: leaf.not_after(), renew_at }, now);
         plan.ask_at(name, super::renewal::first_hint(name, now, Duration::ZERO));
         drop(plan);
         self.changed.notify_one();
+        true
     }
 
     /// Settles while the certificate is served already: nobody waits for it, and a crash before it costs nothing.
@@ -311,6 +339,10 @@ impl Shared {
                 continue;
             }
             match self.save_late(&name, &unsaved).await {
+                Ok(true) if self.moves.expels(&name, &unsaved.leaf) => {
+                    self.moves.renew(&name, self.clock.now());
+                    self.changed.notify_one();
+                }
                 Ok(true) => {
                     self.memory.set_saved(&name, &unsaved.leaf);
                     if let Some(line) = self.line(&unsaved.bundle) {
@@ -346,6 +378,15 @@ impl Shared {
     /// The issuer that made a certificate.
     pub(super) fn line(&self, bundle: &Bundle) -> Option<&Arc<Line>> {
         self.lines.iter().find(|line| *line.issuer.key() == bundle.issuer)
+    }
+}
+
+/// The outcome of an order, unless the name moves meanwhile: then what it has begun is left to be removed.
+async fn unless_moved<T>(flight: &InFlight<'_>, order: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        () = flight.moved() => None,
+        outcome = order => Some(outcome),
     }
 }
 

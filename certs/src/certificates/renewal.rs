@@ -6,11 +6,11 @@ use std::{
 };
 
 use clock::Timestamp;
-use names::Subject;
+use names::{Subject, Tenant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::{ObtainError, Obtained, Permission, Shared, errors::attempts, parse, validity};
+use super::{ObtainError, Obtained, Permission, Shared, Tenancy, errors::attempts, parse, validity};
 use crate::{
     Bundle, Leaf, Scanned, Step,
     fleet::{Held, order_lease},
@@ -71,7 +71,8 @@ pub(super) async fn run(shared: &Arc<Shared>, stop: CancellationToken) {
 enum Startup {
     /// Finish orders that a crash cut off.
     Resume,
-    /// Plan the renewals of everything in the store, then of what other edges add to it.
+    /// Take up the notes of released names, then plan the renewals of everything in the store, then of what other edges
+    /// add to it.
     Scan,
     /// Remove what an earlier process left elsewhere.
     Sweep,
@@ -83,6 +84,7 @@ impl Startup {
             Self::Resume => shared.resume().await,
             Self::Scan => {
                 let seq = shared.present().await;
+                shared.load_releases().await;
                 shared.scan().await;
                 shared.follow(seq).await;
             }
@@ -105,6 +107,7 @@ impl Shared {
     /// Starts everything that is due and for which there is a slot; the moment at which to look again.
     fn start_due(self: &Arc<Self>, now: Timestamp, hints: &Arc<Semaphore>) -> Timestamp {
         self.start_saving(now);
+        self.start_departures(now);
         let expiring = self.plan.lock().look_ahead(now);
         if let Some(expiring) = expiring {
             self.metrics.expiring(expiring);
@@ -114,7 +117,7 @@ impl Shared {
         match renewals_wait || hints_wait {
             // Whoever gives a slot back wakes the loop.
             true => now + ROUND,
-            false => self.plan.lock().next(),
+            false => self.plan.lock().next().min(self.next_departure()),
         }
     }
 
@@ -174,8 +177,7 @@ impl Shared {
     }
 
     async fn is_wanted(&self, name: &Subject) -> bool {
-        let asked = tokio::time::timeout(self.settings.permit_timeout, self.permit.may_renew(name)).await;
-        match asked.unwrap_or(Permission::Unknown) {
+        match self.ask_permit(name).await {
             Permission::Renew | Permission::Unknown => true,
             Permission::Stop => {
                 self.apply(name, Event::Stopped);
@@ -214,13 +216,19 @@ impl Shared {
                 return Err(error);
             }
         };
+        let current = self.tenant_now(name);
+        if !self.may_serve(name, &stored.bundle, current.as_ref()) {
+            self.apply(name, Event::Failed { until: self.clock.now(), attempts: 0, held: None });
+            return Err(ObtainError::Moved);
+        }
         let held = validity(&stored.leaf);
         if self.clock.now() < held.renew_at(name, None) && !self.is_planned_before(name, &stored.leaf) {
             // Another process has renewed it.
             self.adopt(name, &stored.leaf);
             return Ok(stored.leaf);
         }
-        let renewed = self.renew_held(name, &stored.bundle).await;
+        let tenant = current.as_ref().or(stored.leaf.tenant());
+        let renewed = self.renew_held(name, tenant, &stored.bundle).await;
         match &renewed {
             Ok(_) => {}
             // Nothing has failed. What the other edge gets is taken up when it is stored; this is for when it gets none.
@@ -229,14 +237,23 @@ impl Shared {
                 self.apply(name, Event::Found { not_after: held.not_after, renew_at });
             }
             Err(error) => {
-                let event = Event::Failed { until: self.until(error), attempts: attempts(error), held: Some(held) };
+                let held = (!matches!(error, ObtainError::Moved)).then_some(held);
+                let event = Event::Failed { until: self.until(error), attempts: attempts(error), held };
                 self.apply(name, event);
             }
         }
         renewed
     }
 
-    async fn renew_held(self: &Arc<Self>, name: &Subject, bundle: &Bundle) -> Obtained {
+    /// Whose the name is, where the gate knows.
+    fn tenant_now(&self, name: &Subject) -> Option<Tenant> {
+        match self.permit.tenancy(name) {
+            Tenancy::Of(tenant) => Some(tenant),
+            Tenancy::Gone | Tenancy::Nobodys | Tenancy::Unknown => None,
+        }
+    }
+
+    async fn renew_held(self: &Arc<Self>, name: &Subject, tenant: Option<&Tenant>, bundle: &Bundle) -> Obtained {
         let failure = self.failures.load(name).await.map_err(super::errors::store_error)?;
         let actions = self.apply(name, Event::Permitted);
         let Some(Action::Order(lane)) = actions.first() else { return Err(ObtainError::Busy) };
@@ -244,7 +261,7 @@ impl Shared {
             Some(failure) if *lane == Lane::Renewal && self.clock.now() < failure.next_order() => {
                 Err(ObtainError::BackingOff { until: failure.next_order(), failure })
             }
-            _ => self.try_order(name, *lane, Some(bundle)).await,
+            _ => self.try_order(name, tenant, *lane, Some(bundle)).await,
         }
     }
 
@@ -309,6 +326,7 @@ impl Shared {
     fn plan_piece(&self, mut piece: Vec<Scanned>) {
         piece.retain(|entry| !entry.name.is_wildcard());
         let now = self.clock.now();
+        piece.retain(|entry| !self.is_suspected(entry, now));
         let valid = piece.iter().filter(|entry| now < entry.not_after);
         valid.for_each(|entry| self.tell(&entry.name, &Step::Kept { entry }));
         let mut plan = self.plan.lock();
@@ -323,6 +341,24 @@ impl Shared {
         }
         drop(plan);
         self.changed.notify_one();
+    }
+
+    /// Whether a certificate is another tenant's than the one whom its name was last known to belong to: a crash has cut
+    /// its removal off, or we are behind.
+    fn is_suspected(&self, entry: &Scanned, now: Timestamp) -> bool {
+        let current = self.tenant_now(&entry.name);
+        match current.filter(|current| !Tenant::may_share(entry.tenant.as_ref(), Some(current))) {
+            Some(current) => {
+                self.moves.suspect(&entry.name, &current, now);
+                true
+            }
+            None => {
+                if self.permit.tenancy(&entry.name) == Tenancy::Gone {
+                    self.releases.release(&entry.name, entry.tenant.as_ref(), now);
+                }
+                false
+            }
+        }
     }
 
     /// Goes on with orders that were cut off.
@@ -344,10 +380,11 @@ impl Shared {
     /// A name without a certificate gets its order finished. A renewal comes due by itself, and its order is resumed
     /// then; where the certificate is fresh, the crash came after it was stored, and the order is over.
     async fn resume_one(self: &Arc<Self>, line: &super::Line, name: &Subject) {
-        match self.read(name).await {
+        let tenant = self.tenant_now(name);
+        match self.read(name, tenant.as_ref()).await {
             Ok(None) => {
                 if let (_, Some(pilot)) = self.orders.board(name) {
-                    self.start(name, pilot);
+                    self.start(name, tenant.as_ref(), pilot);
                 }
             }
             Ok(Some(leaf)) if self.clock.now() < validity(&leaf).renew_at(name, None) => {

@@ -1,6 +1,8 @@
 //! The manager, with an issuer that does what the test says and a clock that stands still until it is moved.
 
+mod moving;
 mod obtaining;
+mod releasing;
 mod renewing;
 mod scene;
 mod sharing;

@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use names::Subject;
+use names::{Subject, Tenant};
 use tokio::time::Instant;
 
 use super::{ObtainError, Obtained, Shared, errors::store_error, parse};
@@ -32,12 +32,17 @@ enum Turn {
 
 impl Shared {
     /// Orders for a name without a certificate when it is this process's turn, and takes what another one got.
-    pub(super) async fn order_in_turn(self: &Arc<Self>, name: &Subject, lane: Lane) -> Obtained {
+    pub(super) async fn order_in_turn(
+        self: &Arc<Self>,
+        name: &Subject,
+        tenant: Option<&Tenant>,
+        lane: Lane,
+    ) -> Obtained {
         let (mut hints, began) = (self.store.fleet().map(Fleet::hints), Instant::now());
         loop {
             // Not held while another edge orders: this one's other names need it.
             let Ok(slot) = self.slots.wait().await else { return Err(ObtainError::Busy) };
-            match self.try_order(name, lane, None).await {
+            match self.try_order(name, tenant, lane, None).await {
                 Err(ObtainError::Elsewhere) => drop(slot),
                 obtained => return obtained,
             }
@@ -53,15 +58,21 @@ impl Shared {
     }
 
     /// Orders if it is this process's turn; else [`ObtainError::Elsewhere`], or what another one got meanwhile.
-    pub(super) async fn try_order(self: &Arc<Self>, name: &Subject, lane: Lane, replaces: Option<&Bundle>) -> Obtained {
-        let held = match self.turn(name, lane, replaces).await? {
-            Turn::Ours(None) => return self.order(name, lane, replaces, None).await,
+    pub(super) async fn try_order(
+        self: &Arc<Self>,
+        name: &Subject,
+        tenant: Option<&Tenant>,
+        lane: Lane,
+        replaces: Option<&Bundle>,
+    ) -> Obtained {
+        let held = match self.turn(name, tenant, lane, replaces).await? {
+            Turn::Ours(None) => return self.order(name, tenant, lane, replaces, None).await,
             Turn::Ours(Some(held)) => held,
             Turn::Settled(obtained) => return obtained,
             Turn::Theirs => return Err(ObtainError::Elsewhere),
         };
         tokio::select! {
-            obtained = self.order(name, lane, replaces, Some(held.lease())) => obtained,
+            obtained = self.order(name, tenant, lane, replaces, Some(held.lease())) => obtained,
             () = held.lost() => {
                 self.metrics.lease("lost");
                 Err(ObtainError::Elsewhere)
@@ -69,14 +80,20 @@ impl Shared {
         }
     }
 
-    async fn turn(&self, name: &Subject, lane: Lane, replaces: Option<&Bundle>) -> Result<Turn, ObtainError> {
+    async fn turn(
+        self: &Arc<Self>,
+        name: &Subject,
+        tenant: Option<&Tenant>,
+        lane: Lane,
+        replaces: Option<&Bundle>,
+    ) -> Result<Turn, ObtainError> {
         if self.store.fleet().is_none() {
             return Ok(Turn::Ours(None));
         }
         let held = Held::take(&self.store, &order_lease(name), self.settings.lease).await.map_err(store_error)?;
         // Looked for whether or not there is a lease now: it may have been given back since it was refused. With one,
         // whoever had it before may have come to an end since this process looked last.
-        let turn = match (self.settled_elsewhere(name, lane, replaces).await?, held) {
+        let turn = match (self.settled_elsewhere(name, tenant, lane, replaces).await?, held) {
             (Some(obtained), _) => Turn::Settled(obtained),
             (None, Some(held)) => Turn::Ours(Some(held)),
             (None, None) => Turn::Theirs,
@@ -91,12 +108,13 @@ impl Shared {
 
     /// What another process has got for `name`: a certificate, or a failure that has to be waited out.
     async fn settled_elsewhere(
-        &self,
+        self: &Arc<Self>,
         name: &Subject,
+        tenant: Option<&Tenant>,
         lane: Lane,
         replaces: Option<&Bundle>,
     ) -> Result<Option<Obtained>, ObtainError> {
-        if let Some(leaf) = self.newer(name, replaces).await? {
+        if let Some(leaf) = self.newer(name, tenant, replaces).await? {
             return Ok(Some(Ok(leaf)));
         }
         let Some(failure) = self.failures.load(name).await.map_err(store_error)? else { return Ok(None) };
@@ -117,16 +135,20 @@ impl Shared {
     }
 
     /// A certificate that another process has stored in the place of `old`; served from now on.
-    async fn newer(&self, name: &Subject, old: Option<&Bundle>) -> Result<Option<Arc<Leaf>>, ObtainError> {
-        let Some(old) = old else { return Ok(self.read(name).await?) };
+    async fn newer(
+        self: &Arc<Self>,
+        name: &Subject,
+        tenant: Option<&Tenant>,
+        old: Option<&Bundle>,
+    ) -> Result<Option<Arc<Leaf>>, ObtainError> {
+        let Some(old) = old else { return Ok(self.read(name, tenant).await?) };
         let stored = self.store.load(name).await.map_err(store_error)?;
         let Some(stored) = stored.filter(|stored| stored.chain_pem != old.chain_pem) else { return Ok(None) };
         let (fresh, held) = (parse(&stored)?, parse(old)?);
         let is_newer = fresh.is_valid_at(self.clock.now()) && held.not_before() <= fresh.not_before();
-        if !is_newer || !fresh.is_named(name) {
+        if !is_newer || !fresh.is_named(name) || !self.may_serve(name, &stored, tenant) {
             return Ok(None);
         }
-        self.serve(name, &fresh, None);
-        Ok(Some(fresh))
+        Ok(self.serve(name, &fresh, None).then_some(fresh))
     }
 }

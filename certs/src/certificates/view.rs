@@ -75,7 +75,7 @@ impl Shared {
         let state = self.plan.lock().state(name);
         let mut view = CertificateView::new(state.map_or("missing", State::word));
         let mut problems = Vec::new();
-        match self.at_hand(name) {
+        match self.at_hand(name, None) {
             Some(leaf) => view.show("memory", &leaf),
             None => match self.store.load(name).await.map(|bundle| bundle.as_ref().map(Leaf::parse).transpose()) {
                 Ok(Ok(Some(leaf))) => view.show("store", &leaf),

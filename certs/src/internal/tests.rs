@@ -25,7 +25,7 @@ fn name() -> Subject {
 }
 
 async fn issue(ca: &InternalCa) -> Bundle {
-    ca.issue(&name(), None, &|_| {}).await.unwrap().bundle
+    ca.issue(&name(), None, None, &|_| {}).await.unwrap().bundle
 }
 
 /// A whole handshake in memory between a client that trusts `root_pem` and a server with `bundle`.
@@ -112,7 +112,7 @@ async fn short_lives_are_kept_and_none_outlives_the_root() {
     let leaf = Leaf::parse(&issue(&ca).await).unwrap();
     assert_eq!(leaf.not_after().since(clock.now()), Duration::from_secs(30));
     clock.advance(Duration::from_secs(30));
-    let refused = ca.issue(&name(), None, &|_| {}).await.map(|_| ());
+    let refused = ca.issue(&name(), None, None, &|_| {}).await.map(|_| ());
     assert!(matches!(refused, Err(IssueError::Unusable { .. })));
 }
 

@@ -133,7 +133,7 @@ fn issuer_within(scene: &Scene, scribe: &Arc<Scribe>, limit: Duration) -> AcmeIs
 }
 
 async fn issue(issuer: &AcmeIssuer, what: &str) -> Result<Leaf, IssueError> {
-    let issued = issuer.issue(&subject(what), None, &|_| ()).await?;
+    let issued = issuer.issue(&subject(what), None, None, &|_| ()).await?;
     Ok(Leaf::parse(&issued.bundle).unwrap())
 }
 
@@ -177,12 +177,12 @@ async fn what_a_provider_has_against_a_record_is_told_remembered_and_costs_no_se
         *scribe.trouble.lock() = Some(trouble(reason, passes));
         let host = name(&format!("{host}.customer.test"));
         let manager = scene.manager_of(vec![Arc::new(issuer(&scene, &scribe))], Default::default());
-        let Err(ObtainError::Failed { failure }) = manager.obtain(&host).await else { panic!("it must fail") };
+        let Err(ObtainError::Failed { failure }) = manager.obtain(&host, None).await else { panic!("it must fail") };
         let told = &failure.last[0];
         assert_eq!((told.reason.clone(), failure.attempts), (format!("dns_{reason}"), attempts));
         assert_eq!(told.fault, if passes { Fault::Ca } else { Fault::Name });
         assert!(told.detail.contains(&format!("scripted {reason}")), "{}", told.detail);
-        let again = manager.obtain(&host).await;
+        let again = manager.obtain(&host, None).await;
         assert!(matches!(again, Err(ObtainError::BackingOff { .. })), "{again:?}");
     }
     let orders = scene.orders();
@@ -198,7 +198,7 @@ async fn a_refused_proof_takes_its_record_with_it() {
     scribe.lies.store(true, Ordering::SeqCst);
     let seen = Mutex::new(Vec::new());
     let issuer = issuer(&scene, &scribe);
-    let refused = issuer.issue(&subject("*.customer.test"), None, &|progress| seen.lock().push(progress)).await;
+    let refused = issuer.issue(&subject("*.customer.test"), None, None, &|progress| seen.lock().push(progress)).await;
     assert!(matches!(&refused, Err(IssueError::Refused { authorization: true, .. })), "{:?}", refused.err());
     assert!(seen.lock().contains(&Progress::Refuted(ChallengeKind::Dns01)));
     assert_eq!(scribe.left().await, 0);

@@ -13,7 +13,7 @@ use crate::scene::{Scene, name, run, subject};
 
 impl Scene {
     async fn fail(&self, host: &str) -> Arc<Failure> {
-        match self.manager().obtain(&name(host)).await {
+        match self.manager().obtain(&name(host), None).await {
             Err(ObtainError::Failed { failure }) => failure,
             Err(error) => panic!("{error}"),
             Ok(_) => panic!("a certificate came"),
@@ -22,7 +22,7 @@ impl Scene {
 }
 
 async fn issue(issuer: &AcmeIssuer, replaces: Option<&Bundle>) -> Result<Bundle, IssueError> {
-    issuer.issue(&subject("a.customer.test"), replaces, &|_| ()).await.map(|issued| issued.bundle)
+    issuer.issue(&subject("a.customer.test"), None, replaces, &|_| ()).await.map(|issued| issued.bundle)
 }
 
 #[tokio::test]
@@ -43,8 +43,8 @@ async fn a_rate_limit_holds_the_name_it_was_told_about_and_no_other() {
     let failure = scene.fail("a.customer.test").await;
     assert_eq!((failure.last[0].reason.as_str(), failure.last[0].fault), ("rateLimited", Fault::Limit));
     assert!(failure.next_order() >= SystemClock.now() + Duration::from_secs(3590));
-    scene.manager().obtain(&name("b.customer.test")).await.unwrap();
-    let error = scene.manager().obtain(&name("a.customer.test")).await.unwrap_err();
+    scene.manager().obtain(&name("b.customer.test"), None).await.unwrap();
+    let error = scene.manager().obtain(&name("a.customer.test"), None).await.unwrap_err();
     assert!(matches!(error, ObtainError::BackingOff { .. }), "a restart does not forget it: {error}");
 }
 
@@ -67,7 +67,7 @@ async fn answers_that_are_nonsense_end_at_once_and_harm_nothing() {
         let failure = scene.fail("a.customer.test").await;
         assert_eq!(failure.last[0].reason, "unreachable", "order {i}");
         assert!(start.elapsed() < Duration::from_secs(60));
-        scene.manager().obtain(&name("a.customer.test")).await.unwrap();
+        scene.manager().obtain(&name("a.customer.test"), None).await.unwrap();
     }
 }
 
@@ -105,11 +105,11 @@ async fn a_handshake_ends_at_its_limit_and_the_next_one_finds_the_certificate() 
     let settings = CertificatesSettings { handshake_wait: Duration::from_millis(500), ..Default::default() };
     let certificates = scene.manager_of(vec![Arc::new(scene.issuer())], settings);
     scene.proxy.hold(Kind::Finalize);
-    let error = certificates.obtain(&name("slow.customer.test")).await.unwrap_err();
+    let error = certificates.obtain(&name("slow.customer.test"), None).await.unwrap_err();
     assert!(matches!(error, ObtainError::StillIssuing { .. }), "{error}");
     scene.proxy.release();
     loop {
-        match certificates.obtain(&name("slow.customer.test")).await {
+        match certificates.obtain(&name("slow.customer.test"), None).await {
             Ok(_) => break,
             Err(error) => assert!(matches!(error, ObtainError::StillIssuing { .. }), "{error}"),
         }
@@ -138,7 +138,7 @@ async fn an_order_that_a_dead_process_left_is_finished_by_the_next_one() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let certificates = scene.manager();
     scene.proxy.hold_answer(Kind::Finalize);
-    runtime.spawn(async move { certificates.obtain(&name("cut.customer.test")).await });
+    runtime.spawn(async move { certificates.obtain(&name("cut.customer.test"), None).await });
     scene.proxy.answer_reached(Kind::Finalize).await;
     runtime.shutdown_background();
     scene.proxy.release();
@@ -146,7 +146,7 @@ async fn an_order_that_a_dead_process_left_is_finished_by_the_next_one() {
     let certificates = scene.manager();
     let _running = run(&certificates);
     wait::until("the order is finished without a visitor", async || {
-        certificates.find(&name("cut.customer.test")).map(drop)
+        certificates.find(&name("cut.customer.test"), None).map(drop)
     })
     .await;
     assert_eq!((scene.orders(), scene.certificates()), (1, 1));

@@ -15,7 +15,7 @@ async fn issue(
     replaces: Option<&Bundle>,
 ) -> (Result<Bundle, IssueError>, Vec<Progress>) {
     let seen = Mutex::new(Vec::new());
-    let issued = issuer.issue(&subject(host), replaces, &|progress| seen.lock().push(progress)).await;
+    let issued = issuer.issue(&subject(host), None, replaces, &|progress| seen.lock().push(progress)).await;
     (issued.map(|issued| issued.bundle), seen.into_inner())
 }
 
@@ -181,7 +181,7 @@ async fn cut_off_at(issuer: &dyn Issuer, cut: &str) {
     tokio::select! {
         biased;
         _ = reached_rx.wait_for(|reached| *reached) => {}
-        issued = issuer.issue(&host, None, &progress) => drop(issued),
+        issued = issuer.issue(&host, None, None, &progress) => drop(issued),
     }
 }
 

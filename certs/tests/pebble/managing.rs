@@ -15,7 +15,7 @@ async fn a_thousand_visitors_of_a_new_name_make_one_order_at_the_ca() {
     let visitors: Vec<_> = (0..1000)
         .map(|_| {
             let certificates = certificates.clone();
-            tokio::spawn(async move { certificates.obtain(&name("new.customer.test")).await })
+            tokio::spawn(async move { certificates.obtain(&name("new.customer.test"), None).await })
         })
         .collect();
     for visitor in visitors {
@@ -27,10 +27,10 @@ async fn a_thousand_visitors_of_a_new_name_make_one_order_at_the_ca() {
 #[tokio::test]
 async fn a_restart_serves_from_disk_and_orders_nothing() {
     let scene = Scene::start().await;
-    let serial = scene.manager().obtain(&name("a.customer.test")).await.unwrap().serial().to_owned();
+    let serial = scene.manager().obtain(&name("a.customer.test"), None).await.unwrap().serial().to_owned();
     let certificates = scene.manager();
     let _running = run(&certificates);
-    assert_eq!(certificates.obtain(&name("a.customer.test")).await.unwrap().serial(), serial);
+    assert_eq!(certificates.obtain(&name("a.customer.test"), None).await.unwrap().serial(), serial);
     assert_eq!(scene.orders(), 1);
 }
 
@@ -38,12 +38,12 @@ async fn a_restart_serves_from_disk_and_orders_nothing() {
 async fn a_name_that_does_not_point_here_fails_with_the_cas_words_and_is_left_alone() {
     let scene = Scene::with(PebbleOptions::default(), Ports::Neither).await;
     let certificates = scene.manager();
-    let error = certificates.obtain(&name("astray.customer.test")).await.unwrap_err();
+    let error = certificates.obtain(&name("astray.customer.test"), None).await.unwrap_err();
     let ObtainError::Failed { failure } = error else { panic!("{error}") };
     assert_eq!(failure.last[0].reason, "connection");
     assert_eq!(failure.authorizations.len(), 2);
     let orders = scene.orders();
-    let error = scene.manager().obtain(&name("astray.customer.test")).await.unwrap_err();
+    let error = scene.manager().obtain(&name("astray.customer.test"), None).await.unwrap_err();
     assert!(matches!(error, ObtainError::BackingOff { .. }), "{error}");
     assert_eq!(scene.orders(), orders);
     let view = serde_json::to_value(scene.manager().explain(&name("astray.customer.test")).await).unwrap();
@@ -57,9 +57,10 @@ async fn certificates_of_a_minute_roll_over_before_they_end() {
     let scene = Scene::with(options, Ports::Both).await;
     let certificates = scene.manager();
     let _running = run(&certificates);
-    let first = certificates.obtain(&name("short.customer.test")).await.unwrap();
+    let first = certificates.obtain(&name("short.customer.test"), None).await.unwrap();
     wait::until("a newer certificate is served", async || {
-        let found = certificates.find(&name("short.customer.test")).expect("there is a valid one at every moment");
+        let found =
+            certificates.find(&name("short.customer.test"), None).expect("there is a valid one at every moment");
         assert!(found.is_valid_at(SystemClock.now()));
         (found.serial() != first.serial()).then_some(())
     })

@@ -9,7 +9,7 @@ use test_support::{Answer, Kind};
 use crate::scene::{Scene, open_sealed, subject};
 
 async fn issue(issuer: &dyn Issuer, host: &str) -> Result<(), IssueError> {
-    issuer.issue(&subject(host), None, &|_| ()).await.map(drop)
+    issuer.issue(&subject(host), None, None, &|_| ()).await.map(drop)
 }
 
 fn account_key(folder: &Path, issuer: &AcmeIssuer) -> String {

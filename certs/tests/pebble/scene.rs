@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use async_trait::async_trait;
 use certs::{
     AcmeIssuer, AcmeSettings, Certificates, CertificatesSettings, Challenges, FileStore, Issuer, Permission, Permit,
-    Seal, Store,
+    Seal, Store, Tenancy,
 };
 use clock::SystemClock;
 use names::{Hostname, Subject};
@@ -123,6 +123,10 @@ struct Open;
 impl Permit for Open {
     async fn may_renew(&self, _name: &Subject) -> Permission {
         Permission::Renew
+    }
+
+    fn tenancy(&self, _name: &Subject) -> Tenancy {
+        Tenancy::Unknown
     }
 }
 

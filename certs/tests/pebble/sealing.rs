@@ -44,7 +44,7 @@ async fn leave_an_order_in_flight(scene: &Scene, host: &str) {
     scene.proxy.hold(Kind::Finalize);
     let (issuer, host) = (scene.issuer(), subject(host));
     tokio::select! {
-        _ = issuer.issue(&host, None, &|_| ()) => panic!("the order is held back"),
+        _ = issuer.issue(&host, None, None, &|_| ()) => panic!("the order is held back"),
         () = scene.proxy.reached(Kind::Finalize) => {}
     }
     scene.proxy.clear(Kind::Finalize);
@@ -55,7 +55,7 @@ async fn with_a_key_file_no_private_key_lies_open_and_a_restart_uses_them_all() 
     let mut scene = Scene::start().await;
     let key = key();
     scene.store = open_sealed(scene.folder(), seal(&key));
-    scene.manager().obtain(&name("a.customer.test")).await.unwrap();
+    scene.manager().obtain(&name("a.customer.test"), None).await.unwrap();
     leave_an_order_in_flight(&scene, "b.customer.test").await;
     let files = files(scene.folder());
     for (path, text) in &files {
@@ -68,8 +68,8 @@ async fn with_a_key_file_no_private_key_lies_open_and_a_restart_uses_them_all() 
         assert!(kept.len() == 1 && kept[0].starts_with(BEGIN), "{ending}: {kept:?}");
     }
     scene.store = open_sealed(scene.folder(), seal(&key));
-    scene.manager().obtain(&name("a.customer.test")).await.unwrap();
-    scene.manager().obtain(&name("b.customer.test")).await.unwrap();
+    scene.manager().obtain(&name("a.customer.test"), None).await.unwrap();
+    scene.manager().obtain(&name("b.customer.test"), None).await.unwrap();
     assert_eq!((scene.orders(), scene.proxy.accepted(Kind::NewAccount)), (2, 1));
 }
 
@@ -113,7 +113,7 @@ async fn with_another_key_file_or_none_what_is_sealed_is_an_error_and_nothing_is
     let mut scene = Scene::start().await;
     let key = key();
     scene.store = open_sealed(scene.folder(), seal(&key));
-    scene.manager().obtain(&name("a.customer.test")).await.unwrap();
+    scene.manager().obtain(&name("a.customer.test"), None).await.unwrap();
     leave_an_order_in_flight(&scene, "b.customer.test").await;
     let orders = scene.orders();
     let other = self::key();
@@ -123,11 +123,11 @@ async fn with_another_key_file_or_none_what_is_sealed_is_an_error_and_nothing_is
     ] {
         scene.store = store;
         refused(&*scene.store, "a.customer.test", reason).await;
-        let error = scene.manager().obtain(&name("a.customer.test")).await.unwrap_err();
+        let error = scene.manager().obtain(&name("a.customer.test"), None).await.unwrap_err();
         assert!(matches!(error, ObtainError::Load(LoadError::Store(_))), "{error}");
         // The account does not open: no other one is made.
         for host in ["b.customer.test", "new.customer.test"] {
-            let issued = scene.issuer().issue(&subject(host), None, &|_| ()).await;
+            let issued = scene.issuer().issue(&subject(host), None, None, &|_| ()).await;
             let Err(IssueError::Store(error)) = issued else { panic!("{host}: an order") };
             assert!(error.to_string().contains(reason), "{error}");
             assert!(!error.to_string().contains(key.trim()));
@@ -138,7 +138,7 @@ async fn with_another_key_file_or_none_what_is_sealed_is_an_error_and_nothing_is
     scene.store = open_sealed(scene.folder(), seal(&key));
     let journal = format!("namegate/orders/{}/b.customer.test.json", scene.issuer().key());
     open_sealed(scene.folder(), seal(&other)).write_secret(&journal, b"{}").await.unwrap();
-    let issued = scene.issuer().issue(&subject("b.customer.test"), None, &|_| ()).await;
+    let issued = scene.issuer().issue(&subject("b.customer.test"), None, None, &|_| ()).await;
     assert!(matches!(issued, Err(IssueError::Store(_))));
     assert_eq!(scene.orders(), orders);
 }
@@ -146,7 +146,7 @@ async fn with_another_key_file_or_none_what_is_sealed_is_an_error_and_nothing_is
 #[tokio::test]
 async fn keys_of_before_are_read_and_a_start_seals_them_and_those_of_an_old_key() {
     let mut scene = Scene::start().await;
-    scene.manager().obtain(&name("a.customer.test")).await.unwrap();
+    scene.manager().obtain(&name("a.customer.test"), None).await.unwrap();
     let (old, new) = (key(), key());
     for key_file in [old.clone(), format!("{new}{old}"), new.clone()] {
         let store = open_sealed(scene.folder(), seal(&key_file));
@@ -162,14 +162,14 @@ async fn keys_of_before_are_read_and_a_start_seals_them_and_those_of_an_old_key(
             assert!(!text.contains("PRIVATE KEY"), "{}", path.display());
         }
         scene.store = store;
-        scene.issuer().issue(&subject("b.customer.test"), None, &|_| ()).await.unwrap();
+        scene.issuer().issue(&subject("b.customer.test"), None, None, &|_| ()).await.unwrap();
         scene.issuer().settled(&subject("b.customer.test")).await.unwrap();
     }
     let lost = open_sealed(scene.folder(), seal(&old));
     let swept = Swept { unreadable: 1, ..Swept::default() };
     assert_eq!(lost.seal_certificates().await.unwrap(), Some(swept), "nothing is overwritten that does not open");
     scene.store = open_sealed(scene.folder(), seal(&new));
-    scene.manager().obtain(&name("a.customer.test")).await.unwrap();
+    scene.manager().obtain(&name("a.customer.test"), None).await.unwrap();
     assert_eq!(scene.proxy.accepted(Kind::NewAccount), 1);
 }
 

@@ -33,7 +33,7 @@ async fn a_clock_that_is_ahead_or_behind_the_cas_is_told_of_until_it_is_right_ag
     ] {
         clock.set(moment);
         // Whether the certificate may be used at that hour is not the matter here.
-        let _ = issuer.issue(&subject("a.customer.test"), None, &|_| ()).await;
+        let _ = issuer.issue(&subject("a.customer.test"), None, None, &|_| ()).await;
         let ahead = ahead(&registry);
         assert!((low..=high).contains(&ahead), "{ahead} s at {moment}, and not {low} to {high}");
     }

@@ -14,7 +14,7 @@ use std::sync::{
 use arc_swap::ArcSwap;
 use clock::{SharedClock, Timestamp};
 use control_api::{Change, ChangeKind, Route};
-use names::Hostname;
+use names::{Hostname, Tenant};
 use parking_lot::{Mutex, RwLock};
 
 pub(super) use self::draft::Draft;
@@ -27,7 +27,7 @@ use super::{
     settings::ControlLimits,
     tombs::Tombs,
 };
-use crate::{Admitted, Freshness, Origin, Refusal, site::SiteError};
+use crate::{Admitted, Freshness, Origin, Refusal, Whose, site::SiteError};
 
 /// Whoever remembers answers about names.
 pub(crate) trait Forget: Send + Sync {
@@ -82,6 +82,8 @@ pub struct Listed {
     pub connection_id: Option<Arc<str>>,
     /// The name is verified and its DNS points here: a certificate can be had.
     pub pointing: bool,
+    /// Whose the name is, where that was told.
+    pub tenant: Option<Tenant>,
 }
 
 /// The known names. Clones are handles to the same ones.
@@ -145,8 +147,18 @@ impl Directory {
 
     /// What the control plane says of a name beside what is served there, however old that is.
     pub fn find(&self, name: &Hostname) -> Option<Listed> {
-        let listed = |known: &Known| Listed { connection_id: known.connection_id(), pointing: known.pointing() };
+        let listed = |known: &Known| Listed {
+            connection_id: known.connection_id(),
+            pointing: known.pointing(),
+            tenant: known.tenant(),
+        };
         self.0.index.load().find(name, listed)
+    }
+
+    /// Whose a name is, as far as was ever told; `None` when nothing was.
+    pub(crate) fn whose(&self, name: &Hostname) -> Option<Whose> {
+        let known = self.0.index.load().find(name, |known| known.tenant().into());
+        known.or_else(|| self.tomb(name).map(|_| Whose::Gone))
     }
 
     /// Visits every name that is verified and points here, one after the other; blocks for about a second for a million
@@ -277,10 +289,13 @@ impl Directory {
             return Applied::Full;
         }
         let Ok(new) = self.pack(name, generation, route) else { return Applied::Bad };
+        if let Some(to) = index.find(name, |old| old.moves_to(&new)).flatten() {
+            self.tell_moving(name, to);
+        }
         let old = index.put(new.clone());
         self.0.tombs.write().remove(name);
         if !old.is_some_and(|old| old.same(&new)) {
-            self.tell_known(name, route.pointing);
+            self.tell_known(name, &new);
         }
         Applied::Upserted
     }
@@ -291,8 +306,8 @@ impl Directory {
             return Applied::Outdated;
         }
         self.bury(name, generation);
-        index.take(name);
-        self.tell_gone(name);
+        let tenant = index.take(name).and_then(|known| known.tenant());
+        self.tell_gone(name, tenant);
         Applied::Deleted
     }
 
@@ -300,16 +315,21 @@ impl Directory {
         Known::pack(name, generation, route, &self.0.origins)
     }
 
-    fn tell_known(&self, name: &Hostname, pointing: bool) {
+    fn tell_known(&self, name: &Hostname, known: &Known) {
         self.0.version.fetch_add(1, Ordering::Release);
         self.each_gate(|gate| gate.changed(name));
-        self.hear(|| Event::Known { name: name.clone(), pointing });
+        self.hear(|| Event::Known { name: name.clone(), pointing: known.pointing(), tenant: known.tenant() });
     }
 
-    fn tell_gone(&self, name: &Hostname) {
+    /// Before it is live.
+    fn tell_moving(&self, name: &Hostname, to: Tenant) {
+        self.hear(|| Event::Moving { name: name.clone(), to });
+    }
+
+    fn tell_gone(&self, name: &Hostname, tenant: Option<Tenant>) {
         self.0.version.fetch_add(1, Ordering::Release);
         self.each_gate(|gate| gate.gone(name));
-        self.hear(|| Event::Gone(name.clone()));
+        self.hear(|| Event::Gone { name: name.clone(), tenant });
     }
 
     fn each_gate(&self, tell: impl Fn(&dyn Forget)) {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use control_api::{Route, SnapshotName};
-use names::Hostname;
+use names::{Hostname, Tenant};
 
 use super::origins::Origins;
 use crate::{Origin, Site, origin, site::SiteError};
@@ -21,7 +21,7 @@ const POINTING: u8 = 2;
 /// Equal and hashed by its name.
 #[derive(Clone)]
 pub(super) struct Known {
-    /// Length of the name, name, generation, flags, length of the connection's id, the id, the redirect.
+    /// Length of the name, name, generation, flags, lengths of the connection's and the tenant's id, both, the redirect.
     text: Box<[u8]>,
     origin: Option<Arc<Origin>>,
 }
@@ -31,6 +31,7 @@ struct Parts<'a> {
     generation: u64,
     flags: u8,
     connection_id: &'a [u8],
+    tenant: &'a [u8],
     redirect: &'a [u8],
 }
 
@@ -42,14 +43,16 @@ impl Known {
         let redirect = redirect.transpose()?.unwrap_or_default();
         // The id is for logs alone; no id of ours is that long.
         let id = route.connection_id.as_deref().filter(|id| id.len() <= usize::from(u8::MAX)).unwrap_or_default();
+        let tenant = route.tenant.as_ref().map(Tenant::as_str).unwrap_or_default();
         let short = |text: &str| u8::try_from(text.len()).unwrap_or(0);
         let flags = if route.keep_host { KEEP_HOST } else { 0 } | if route.pointing { POINTING } else { 0 };
         let text = [
             &[short(name.as_str())],
             name.as_str().as_bytes(),
             &generation.to_le_bytes(),
-            &[flags, short(id)],
+            &[flags, short(id), short(tenant)],
             id.as_bytes(),
+            tenant.as_bytes(),
             redirect.as_bytes(),
         ];
         Ok(Self { text: text.concat().into(), origin })
@@ -64,9 +67,10 @@ impl Known {
         let (length, rest) = self.text.split_first()?;
         let (_, rest) = rest.split_at_checked(usize::from(*length))?;
         let (generation, rest) = rest.split_first_chunk()?;
-        let ([flags, length], rest) = rest.split_first_chunk()?;
-        let (connection_id, redirect) = rest.split_at_checked(usize::from(*length))?;
-        Some(Parts { generation: u64::from_le_bytes(*generation), flags: *flags, connection_id, redirect })
+        let ([flags, id, tenant], rest) = rest.split_first_chunk()?;
+        let (connection_id, rest) = rest.split_at_checked(usize::from(*id))?;
+        let (tenant, redirect) = rest.split_at_checked(usize::from(*tenant))?;
+        Some(Parts { generation: u64::from_le_bytes(*generation), flags: *flags, connection_id, tenant, redirect })
     }
 
     /// The name.
@@ -95,6 +99,17 @@ impl Known {
         text(self.parts().connection_id).map(Arc::from)
     }
 
+    /// Whose the name is.
+    pub(super) fn tenant(&self) -> Option<Tenant> {
+        text(self.parts().tenant)?.parse().ok()
+    }
+
+    /// The new tenant, if it is another one than this one's.
+    pub(super) fn moves_to(&self, new: &Self) -> Option<Tenant> {
+        let (old, tenant) = (self.parts().tenant, new.parts().tenant);
+        if old.is_empty() || tenant.is_empty() || old == tenant { None } else { new.tenant() }
+    }
+
     /// Whether everything in it is the same.
     pub(super) fn same(&self, other: &Self) -> bool {
         self.text == other.text && self.origin == other.origin
@@ -110,6 +125,7 @@ impl Known {
             generation: parts.generation,
             connection_id: self.connection_id(),
             redirect: text(parts.redirect).map(Arc::from),
+            tenant: self.tenant(),
         }
     }
 
@@ -122,6 +138,7 @@ impl Known {
             redirect: text(parts.redirect).map(str::to_owned),
             connection_id: text(parts.connection_id).map(str::to_owned),
             pointing: parts.flags & POINTING != 0,
+            tenant: self.tenant(),
         };
         Some(SnapshotName { hostname: self.hostname()?, generation: parts.generation, route })
     }
@@ -165,6 +182,7 @@ mod tests {
             redirect: Some("https://new.example/base".to_owned()),
             connection_id: Some("conn_1".to_owned()),
             pointing: true,
+            tenant: Some("app_1".parse().unwrap()),
         };
         for route in [full, Route::default()] {
             let name: Hostname = "shop.example".parse().unwrap();

@@ -35,6 +35,7 @@ fn change(number: u64) -> Change {
         origin: Some(format!("https://tenant-{}.app.example", number % 1000)),
         connection_id: Some(format!("conn_{number:020}")),
         pointing: true,
+        tenant: Some(format!("app_{:026}", number % 1000).parse().unwrap()),
         ..Route::default()
     };
     Change { seq: number, hostname: name(number), generation: 1, at_ms: 0, kind: ChangeKind::Upsert(route) }

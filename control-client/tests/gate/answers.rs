@@ -62,10 +62,11 @@ async fn every_answer_has_one_meaning_and_one_counter() {
 #[tokio::test]
 async fn an_answer_says_where_requests_go() {
     let body = r#"{"origin":"https://app.example","keep_host":true,"generation":7,"connection_id":"c1",
-        "redirect":"https://new.example/"}"#;
+        "redirect":"https://new.example/","tenant":"app_1"}"#;
     let edge = edge(json(body)).await;
     let site = edge.admit(NAME).await.unwrap().site;
     let expected = Site {
+        tenant: Some("app_1".parse().unwrap()),
         hostname: name(NAME),
         origin: Some("https://app.example".parse().unwrap()),
         keep_host: true,

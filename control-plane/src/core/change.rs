@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{
     Claim, Core, CoreError, EventKind, GateRow, Lifecycle, Moment, events,
+    feed::note_tenant,
     jobs::{self, JobKind},
 };
 use crate::db::{self, Session};
@@ -92,6 +93,7 @@ impl Core {
             origin,
             keep_host: claim.keep_host,
             redirect: claim.redirect.clone(),
+            tenant: Some(note_tenant(claim)),
             changed_at: now,
         };
         Ok(db::gate::put(tx, &row).await?)

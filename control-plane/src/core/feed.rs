@@ -1,9 +1,9 @@
 //! What edges read: the gate, its changes by number, and all of it at once.
 
-use names::Hostname;
+use names::{Hostname, Tenant};
 use sqlx::FromRow;
 
-use super::{Core, CoreError, Flag, Moment};
+use super::{Claim, Core, CoreError, Flag, Moment};
 use crate::db;
 
 /// How long edges are told that a restored list is meant: long enough for those that were away for a restart.
@@ -31,6 +31,8 @@ pub struct GateRow {
     pub keep_host: Flag,
     /// Answer with a redirect instead.
     pub redirect: Option<String>,
+    /// For which connection it is open, and whose that is; `tenant()` reads it.
+    pub tenant: Option<String>,
     /// When it was written.
     pub changed_at: Moment,
 }
@@ -51,6 +53,33 @@ pub struct Allowed {
     pub keep_host: Flag,
     /// Answer with a redirect instead.
     pub redirect: Option<String>,
+    /// For which connection it is open, and whose that is; `tenant()` reads it.
+    pub tenant: Option<String>,
+}
+
+impl GateRow {
+    /// Whose the name is.
+    pub fn tenant(&self) -> Option<Tenant> {
+        read_tenant(self.tenant.as_deref()?, &self.connection_id)
+    }
+}
+
+impl Allowed {
+    /// Whose the name is.
+    pub fn tenant(&self) -> Option<Tenant> {
+        read_tenant(self.tenant.as_deref()?, &self.connection_id)
+    }
+}
+
+/// Whose a connection's name is: the application's, which belongs to one account for ever. Its id says nothing but which
+/// names have the same owner. With the connection before it: a release that knows no tenants writes its rows over ours,
+/// and leaves this as it was.
+pub(crate) fn note_tenant(claim: &Claim) -> String {
+    format!("{} {}", claim.id, claim.application_id)
+}
+
+fn read_tenant(noted: &str, connection_id: &str) -> Option<Tenant> {
+    noted.strip_prefix(connection_id)?.strip_prefix(' ')?.parse().ok()
 }
 
 /// Where the feed stands.
@@ -183,5 +212,21 @@ impl Core {
         db::claims::update(&mut tx, &after, before.version).await?;
         self.open_gate(&mut tx, &after, now).await?;
         Ok(self.commit(tx).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenant_is_read_for_its_own_connection_and_no_other() {
+        let tenant = |noted: &str, id: &str| read_tenant(noted, id).map(|tenant| tenant.to_string());
+        assert_eq!(tenant("conn_1 app_1", "conn_1").as_deref(), Some("app_1"));
+        for (noted, id) in
+            [("conn_1 app_1", "conn_2"), ("conn_11 app_1", "conn_1"), ("conn_1", "conn_1"), ("", "conn_1")]
+        {
+            assert_eq!(tenant(noted, id), None, "{noted} of {id}");
+        }
     }
 }

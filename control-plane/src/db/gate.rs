@@ -23,11 +23,12 @@ pub(crate) async fn counter(session: &mut Session, name: &str) -> Result<i64, Db
 
 pub(crate) async fn put(tx: &mut Session, row: &GateRow) -> Result<(), DbError> {
     sql("INSERT INTO gate (hostname, seq, is_open, is_pointing, generation, connection_id, origin, keep_host, redirect,
-         changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+         tenant, changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
          ON CONFLICT (hostname) DO UPDATE SET seq = excluded.seq, is_open = excluded.is_open,
          is_pointing = excluded.is_pointing, generation = excluded.generation,
          connection_id = excluded.connection_id, origin = excluded.origin, keep_host = excluded.keep_host,
-         redirect = excluded.redirect, changed_at = excluded.changed_at")
+         redirect = excluded.redirect, tenant = excluded.tenant,
+         changed_at = excluded.changed_at")
     .bind(&row.hostname)
     .bind(row.seq)
     .bind(row.is_open.0)
@@ -37,6 +38,7 @@ pub(crate) async fn put(tx: &mut Session, row: &GateRow) -> Result<(), DbError> 
     .bind(row.origin.clone())
     .bind(row.keep_host.0)
     .bind(row.redirect.clone())
+    .bind(row.tenant.clone())
     .bind(row.changed_at)
     .run(tx)
     .await
@@ -66,7 +68,7 @@ pub(crate) async fn close(
 
 /// The ask: what the primary key covers and no more. SQLite's table is its own index.
 pub(crate) async fn ask(session: &mut Session, hostname: &Hostname) -> Result<Option<Allowed>, DbError> {
-    sql("SELECT hostname, generation, connection_id, origin, keep_host, redirect FROM gate
+    sql("SELECT hostname, generation, connection_id, origin, keep_host, redirect, tenant FROM gate
          WHERE hostname = $1 AND is_open = 1")
     .bind(hostname)
     .optional(session)
@@ -75,7 +77,7 @@ pub(crate) async fn ask(session: &mut Session, hostname: &Hostname) -> Result<Op
 
 /// The same about many names at once, on a connection that does nothing else.
 pub(crate) async fn ask_many(on: &mut PgConnection, names: &[&str]) -> Result<Vec<Allowed>, DbError> {
-    let text = "SELECT hostname, generation, connection_id, origin, keep_host, redirect FROM gate
+    let text = "SELECT hostname, generation, connection_id, origin, keep_host, redirect, tenant FROM gate
                 WHERE hostname = ANY($1) AND is_open = 1";
     Ok(sqlx::query_as(text).bind(names).fetch_all(on).await?)
 }

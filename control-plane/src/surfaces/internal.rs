@@ -75,6 +75,7 @@ async fn ask(State(state): State<AppState>, Query(query): Query<AskQuery>) -> Re
 
 fn answer_of(row: Allowed) -> AskAnswer {
     AskAnswer {
+        tenant: row.tenant(),
         hostname: Some(row.hostname),
         origin: row.origin,
         keep_host: row.keep_host.0,
@@ -176,6 +177,7 @@ fn change_of(row: GateRow) -> Change {
 
 fn route_of(row: GateRow) -> Route {
     Route {
+        tenant: row.tenant(),
         origin: row.origin,
         keep_host: row.keep_host.0,
         redirect: row.redirect,

@@ -115,6 +115,8 @@ fn a_name_that_is_held_needs_a_txt_that_the_holder_does_not_have_any_more() {
     on_both(|bench| async move {
         let (holder, rival) = (bench.tenant("holder").await, bench.tenant("rival").await);
         let held = holder.verified("shop.customer.com").await;
+        let tenant = async || bench.core.ask(&held.claim.hostname).await.unwrap().unwrap().tenant().unwrap();
+        assert_eq!(tenant().await.as_str(), holder.application.id);
         let refused = rival.connect("shop.customer.com").await;
         assert!(matches!(refused, Err(CoreError::HostnameConflict { own_connection: None, .. })));
         let wish = NewConnection { hostname: "shop.customer.com".into(), takeover: true, ..NewConnection::default() };
@@ -128,6 +130,9 @@ fn a_name_that_is_held_needs_a_txt_that_the_holder_does_not_have_any_more() {
         assert!(won.claim.is_open());
         let row = bench.core.ask(&won.claim.hostname).await.unwrap().unwrap();
         assert_eq!(row.connection_id, rivals.claim.id);
+        assert_eq!(tenant().await.as_str(), rival.application.id, "edges hear that it is somebody else's");
+        let listed = bench.core.gate_page("", 10).await.unwrap();
+        assert_eq!(listed[0].tenant().unwrap().as_str(), rival.application.id);
         assert_eq!(holder.event_kinds().await, ["ownership.proven", "claim.lost"]);
         // The loser's delete does not hurt the winner.
         holder.core.archive_connection(&holder.caller, &held.claim.id).await.unwrap();

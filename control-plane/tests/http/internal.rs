@@ -1,6 +1,6 @@
 //! What edges see.
 
-use control_api::{ChangeKind, Changes, SnapshotLine};
+use control_api::{AskAnswer, ChangeKind, Changes, SnapshotLine};
 use tokio::time::{Duration, Instant};
 
 use crate::harness::{EDGE_TOKEN, on_both};
@@ -34,6 +34,11 @@ fn an_edge_learns_of_names_by_asking_by_feed_and_by_snapshot() {
         let more: Changes = serde_json::from_str(&more.text).unwrap();
         let ChangeKind::Upsert(route) = &more.changes[0].kind else { panic!("{more:?}") };
         assert!(route.pointing, "now a certificate can be ordered ahead");
+        let owner = route.tenant.as_ref().map(names::Tenant::as_str);
+        assert_eq!(owner, made["application_id"].as_str(), "whose it is");
+        let asked: AskAnswer =
+            serde_json::from_str(&control.curl("/internal/ask?domain=shop.customer.com", &[]).await.text).unwrap();
+        assert_eq!(asked.tenant, route.tenant);
 
         let patch = r#"{"origin":"http://127.0.0.1:4000","keep_host":true}"#;
         let wait = format!("/internal/changes?after={}&wait=20", more.next_after);
@@ -54,6 +59,7 @@ fn an_edge_learns_of_names_by_asking_by_feed_and_by_snapshot() {
         };
         assert_eq!((header.count, header.epoch, end.count), (1, changed.epoch, 1));
         assert_eq!(name.route.origin.as_deref(), Some("http://127.0.0.1:4000"));
+        assert_eq!(name.route.tenant, asked.tenant);
         let before_end = snapshot.text.rfind("{\"end\"").unwrap();
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &snapshot.text.as_bytes()[..before_end]);
         let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();

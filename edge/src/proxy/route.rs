@@ -52,8 +52,10 @@ impl Requests {
                     return Route::Fault(Fault::Misdirected);
                 }
                 match visit.policy.gate.admit(&name).await {
-                    Ok(admitted) => Arc::new(Admission::new(admitted.site, 0)),
-                    Err(_) => return Route::Fault(Fault::Misdirected),
+                    Ok(admitted) if visit.leaf.is_for(admitted.site.tenant.as_ref()) => {
+                        Arc::new(Admission::new(admitted.site, 0))
+                    }
+                    Ok(_) | Err(_) => return Route::Fault(Fault::Misdirected),
                 }
             }
         };

@@ -77,8 +77,10 @@ impl Tunnels {
         let mut changes = self.changes.subscribe();
         loop {
             // Asked at the start too: the change may have come between the request's look at the gate and here.
-            if matches!(visit.policy.gate.admit(name).await, Err(Refusal::Denied)) {
-                return;
+            match visit.policy.gate.admit(name).await {
+                Err(Refusal::Denied) => return,
+                Ok(admitted) if !visit.leaf.is_for(admitted.site.tenant.as_ref()) => return,
+                Ok(_) | Err(Refusal::Unavailable) => {}
             }
             // The sender is in `self`.
             let _ = changes.changed().await;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use control_client::Site;
+use names::Tenant;
 use rustls::server::ProducesTickets;
 
 /// Bytes of what a ticket is bound to: collisions are out of reach, and a ticket grows by 8 per cent.
@@ -28,14 +29,16 @@ impl Bound {
     }
 }
 
-/// The hostname with its record's id and version. Where the gate gives neither, its origin is all that tells one tenant
-/// from the next.
+/// The hostname with its tenant, its record's id and version. Where the gate gives none of them, its origin is all that
+/// tells one tenant from the next.
 fn binding(site: &Site) -> [u8; BINDING] {
     let id = site.connection_id.as_deref().unwrap_or_default();
-    let anonymous = site.generation == 0 && id.is_empty();
+    let tenant = site.tenant.as_ref().map(Tenant::as_str).unwrap_or_default();
+    let anonymous = site.generation == 0 && id.is_empty() && tenant.is_empty();
     let origin = site.origin.as_ref().filter(|_| anonymous).map(ToString::to_string).unwrap_or_default();
     let mut hash = Context::new(&SHA256);
-    for part in [site.hostname.as_str().as_bytes(), &site.generation.to_be_bytes(), id.as_bytes(), origin.as_bytes()] {
+    let texts = [site.hostname.as_str(), tenant, id, origin.as_str()].map(str::as_bytes);
+    for part in texts.into_iter().chain([site.generation.to_be_bytes().as_slice()]) {
         hash.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         hash.update(part);
     }
@@ -68,7 +71,7 @@ mod tests {
 
     use super::*;
 
-    fn site(name: &str, generation: u64, id: Option<&str>, origin: &str) -> Site {
+    fn site(name: &str, generation: u64, id: Option<&str>, origin: &str, tenant: Option<&str>) -> Site {
         Site {
             hostname: Hostname::parse(name).unwrap(),
             origin: Some(origin.parse().unwrap()),
@@ -76,6 +79,7 @@ mod tests {
             generation,
             connection_id: id.map(Arc::from),
             redirect: None,
+            tenant: tenant.map(|tenant| tenant.parse().unwrap()),
         }
     }
 
@@ -83,15 +87,17 @@ mod tests {
         let id = prop::option::of(prop::sample::select(vec!["con_1", "con_2"]));
         let origin = prop::sample::select(vec!["http://one.test", "http://two.test"]);
         let name = prop::sample::select(vec!["a.test", "b.test", "aa.test"]);
-        (name, 0..3_u64, id, origin).prop_map(|(name, generation, id, origin)| site(name, generation, id, origin))
+        let tenant = prop::option::of(prop::sample::select(vec!["app_1", "app_2"]));
+        let parts = (name, 0..3_u64, id, origin, tenant);
+        parts.prop_map(|(name, generation, id, origin, tenant)| site(name, generation, id, origin, tenant))
     }
 
     /// What a site's tickets stand for.
-    fn record(site: &Site) -> (&str, u64, Option<&str>, Option<String>) {
-        let id = site.connection_id.as_deref();
-        let anonymous = site.generation == 0 && id.is_none();
+    fn record(site: &Site) -> (&str, u64, Option<&str>, Option<String>, Option<&Tenant>) {
+        let (id, tenant) = (site.connection_id.as_deref(), site.tenant.as_ref());
+        let anonymous = site.generation == 0 && id.is_none() && tenant.is_none();
         let origin = site.origin.as_ref().filter(|_| anonymous).map(ToString::to_string);
-        (site.hostname.as_str(), site.generation, id, origin)
+        (site.hostname.as_str(), site.generation, id, origin, tenant)
     }
 
     proptest! {

@@ -37,11 +37,18 @@ impl Controlled {
         let options = ControlOptions::on(&host).dns(pebble.dns()).origin(&origin.url());
         let control = ControlProcess::start(options).await;
         let edge = EdgeProcess::start(EdgeOptions::on(&host).control(&control).acme_proxy(&proxy)).await;
-        let application = json!({"name": "Shop"});
-        let (status, application) = control.send("POST", "/v1/applications", Some(&application)).await;
-        assert_eq!(status, 201, "{application}");
-        let application = application["id"].as_str().unwrap().to_owned();
+        let application = make_application(&control, "Shop").await;
         Self { edge, control, origin, proxy, pebble, host, application }
+    }
+
+    /// Another application beside the one that connections are made for, until it is put in its place.
+    pub(crate) async fn another_application(&self) -> String {
+        make_application(&self.control, "Another").await
+    }
+
+    /// From now on connections are made for this application. The one before.
+    pub(crate) fn turn_to(&mut self, application: String) -> String {
+        std::mem::replace(&mut self.application, application)
     }
 
     /// A connection to this origin, as the API made it.
@@ -131,6 +138,12 @@ impl Controlled {
     }
 }
 
+async fn make_application(control: &ControlProcess, name: &str) -> String {
+    let (status, made) = control.send("POST", "/v1/applications", Some(&json!({"name": name}))).await;
+    assert_eq!(status, 201, "{made}");
+    id(&made).to_owned()
+}
+
 pub(crate) fn id(made: &Value) -> &str {
     made["id"].as_str().unwrap()
 }
@@ -140,7 +153,7 @@ pub(crate) fn path(made: &Value) -> String {
 }
 
 /// Publishes challenge and records as the customer would.
-async fn publish(dns: &Dns, made: &Value) {
+pub(crate) async fn publish(dns: &Dns, made: &Value) {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let challenge = &made["ownership_challenge"];
     dns.set_txt(&text(&challenge["name"]), &text(&challenge["value"])).await;

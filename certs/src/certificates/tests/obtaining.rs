@@ -12,7 +12,7 @@ async fn a_thousand_visitors_of_a_new_name_make_one_order_and_all_succeed() {
     let visitors: Vec<_> = (0..1000)
         .map(|_| {
             let certificates = scene.certificates.clone();
-            tokio::spawn(async move { certificates.obtain(&name("new.example")).await })
+            tokio::spawn(async move { certificates.obtain(&name("new.example"), None).await })
         })
         .collect();
     scene.ca.ordered(1).await;
@@ -44,7 +44,7 @@ async fn a_visitor_who_leaves_cancels_nothing() {
     let scene = Scene::new();
     scene.ca.close_doors();
     let certificates = scene.certificates.clone();
-    let visitor = tokio::spawn(async move { certificates.obtain(&name("left.example")).await });
+    let visitor = tokio::spawn(async move { certificates.obtain(&name("left.example"), None).await });
     scene.ca.ordered(1).await;
     visitor.abort();
     scene.ca.open_doors();
@@ -60,7 +60,7 @@ async fn a_failure_goes_to_everybody_who_waits_and_is_remembered_across_a_restar
     let visitors: Vec<_> = (0..10)
         .map(|_| {
             let certificates = scene.certificates.clone();
-            tokio::spawn(async move { certificates.obtain(&name("bad.example")).await })
+            tokio::spawn(async move { certificates.obtain(&name("bad.example"), None).await })
         })
         .collect();
     scene.ca.ordered(1).await;

@@ -45,7 +45,7 @@ async fn a_certificate_is_renewed_in_its_window_without_a_visitor() {
         settle().await;
     }
     assert_eq!(scene.ca.orders(), 1);
-    let leaf = scene.certificates.find(&name("quiet.example")).expect("the new certificate is served at once");
+    let leaf = scene.certificates.find(&name("quiet.example"), None).expect("the new certificate is served at once");
     assert!(leaf.not_after() > scene.clock.now() + LIFE - 5 * DAY);
 }
 
@@ -60,7 +60,7 @@ async fn the_old_certificate_is_served_while_the_new_one_is_ordered() {
     scene.ca.ordered(2).await;
     assert_eq!(scene.obtain("a.example").await.unwrap().serial(), old.serial());
     scene.ca.open_doors();
-    until(|| scene.certificates.find(&name("a.example")).unwrap().serial() != old.serial()).await;
+    until(|| scene.certificates.find(&name("a.example"), None).unwrap().serial() != old.serial()).await;
     assert_eq!(scene.ca.orders(), 2);
 }
 
@@ -125,8 +125,10 @@ async fn a_renewal_that_fails_is_tried_until_it_succeeds_and_never_hammers() {
     let took = advance_until(&scene, Duration::from_secs(30), || scene.ca.orders() == 4).await;
     assert!(took > Duration::from_secs(6660), "the ladder is kept: {took:?}");
     assert!(took < Duration::from_secs(3 * 3600), "{took:?}");
-    until(|| scene.certificates.find(&name("a.example")).is_some_and(|l| l.not_before() > scene.clock.now() - DAY))
-        .await;
+    until(|| {
+        scene.certificates.find(&name("a.example"), None).is_some_and(|l| l.not_before() > scene.clock.now() - DAY)
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -142,7 +144,7 @@ async fn many_certificates_that_come_due_at_once_take_turns() {
     assert_eq!(scene.ca.orders(), 2, "a quarter of the slots");
     // A new name does not stand in their line.
     let certificates = scene.certificates.clone();
-    let visitor = tokio::spawn(async move { certificates.obtain(&name("new.example")).await });
+    let visitor = tokio::spawn(async move { certificates.obtain(&name("new.example"), None).await });
     scene.ca.ordered(3).await;
     scene.ca.open_doors();
     visitor.await.unwrap().unwrap();
@@ -183,7 +185,7 @@ async fn an_order_that_a_crash_cut_off_is_gone_on_with_at_the_start() {
     scene.ca.unfinished.lock().push(subject("done.example"));
     let _running = scene.run();
     scene.ca.ordered(1).await;
-    until(|| scene.certificates.find(&name("cut.example")).is_some()).await;
+    until(|| scene.certificates.find(&name("cut.example"), None).is_some()).await;
     until(|| scene.ca.settled.lock().len() == 2).await;
     assert_eq!(scene.ca.orders(), 1, "the stored one's order is over");
 }
@@ -217,7 +219,7 @@ async fn a_certificate_of_a_minute_rolls_over_again_and_again() {
     for _ in 0..600 {
         scene.clock.advance(Duration::from_secs(1));
         settle().await;
-        assert!(scene.certificates.find(&name("a.example")).is_some(), "at every moment there is a valid one");
+        assert!(scene.certificates.find(&name("a.example"), None).is_some(), "at every moment there is a valid one");
     }
     assert!((15..=25).contains(&scene.ca.orders()), "{}", scene.ca.orders());
 }

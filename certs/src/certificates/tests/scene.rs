@@ -1,7 +1,7 @@
 //! A manager with everything around it in the test's hand.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{Arc, atomic::AtomicBool},
 };
 
@@ -32,6 +32,8 @@ pub(super) struct ScriptedCa {
     scripts: Mutex<VecDeque<Script>>,
     orders: watch::Sender<usize>,
     pub(super) settled: Mutex<Vec<Subject>>,
+    /// What had to be let go of, and for whom.
+    pub(super) abandoned: Mutex<Vec<(Subject, Tenant)>>,
     pub(super) unfinished: Mutex<Vec<Subject>>,
     pub(super) hint: Mutex<Option<RenewalHint>>,
     pub(super) life: Mutex<Duration>,
@@ -47,6 +49,7 @@ impl ScriptedCa {
             scripts: Mutex::default(),
             orders: watch::Sender::new(0),
             settled: Mutex::default(),
+            abandoned: Mutex::default(),
             unfinished: Mutex::default(),
             hint: Mutex::default(),
             life: Mutex::new(LIFE),
@@ -94,6 +97,7 @@ impl Issuer for ScriptedCa {
     async fn issue(
         &self,
         name: &Subject,
+        _tenant: Option<&Tenant>,
         _replaces: Option<&Bundle>,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Issued, IssueError> {
@@ -125,6 +129,11 @@ impl Issuer for ScriptedCa {
         Ok(())
     }
 
+    async fn abandon(&self, name: &Subject, stays: &Tenant) -> Result<(), IssueError> {
+        self.abandoned.lock().push((name.clone(), stays.clone()));
+        Ok(())
+    }
+
     async fn renewal_hint(&self, _bundle: &Bundle) -> Result<Option<RenewalHint>, IssueError> {
         Ok(*self.hint.lock())
     }
@@ -137,6 +146,7 @@ impl Issuer for ScriptedCa {
 /// A gate that says what it is told and counts the questions.
 pub(super) struct ScriptedGate {
     answer: Mutex<Permission>,
+    tenancies: Mutex<HashMap<Subject, Tenancy>>,
     pub(super) asked: AtomicBool,
 }
 
@@ -146,11 +156,20 @@ impl Permit for ScriptedGate {
         self.asked.store(true, Ordering::SeqCst);
         *self.answer.lock()
     }
+
+    fn tenancy(&self, name: &Subject) -> Tenancy {
+        self.tenancies.lock().get(name).cloned().unwrap_or(Tenancy::Unknown)
+    }
 }
 
 impl ScriptedGate {
     pub(super) fn say(&self, answer: Permission) {
         *self.answer.lock() = answer;
+    }
+
+    /// Says whose a name is.
+    pub(super) fn give(&self, text: &str, whose: Tenancy) {
+        self.tenancies.lock().insert(subject(text), whose);
     }
 }
 
@@ -198,7 +217,11 @@ impl Scene {
         let clock = ManualClock::new(Timestamp::from_secs(1_795_000_000));
         let store = Arc::new(MemoryStore::default());
         let ca = Arc::new(ScriptedCa::new(clock.clone()));
-        let gate = Arc::new(ScriptedGate { answer: Mutex::new(Permission::Renew), asked: AtomicBool::new(false) });
+        let gate = Arc::new(ScriptedGate {
+            answer: Mutex::new(Permission::Renew),
+            tenancies: Mutex::default(),
+            asked: AtomicBool::new(false),
+        });
         let ear = Arc::new(Ear::default());
         let certificates = manager(&settings, &[&ca], &store, &gate, &ear, &clock);
         Self { clock, store, ca, gate, ear, certificates, settings }
@@ -244,7 +267,18 @@ impl Scene {
     }
 
     pub(super) async fn obtain(&self, text: &str) -> Result<Arc<Leaf>, ObtainError> {
-        self.certificates.obtain(&name(text)).await
+        self.certificates.obtain(&name(text), None).await
+    }
+
+    /// As a visitor of a name that is served for `id`.
+    pub(super) async fn obtain_for(&self, text: &str, id: &str) -> Result<Arc<Leaf>, ObtainError> {
+        within(self.certificates.obtain(&name(text), Some(&tenant(id)))).await
+    }
+
+    /// Moves a name as the control plane's feed does: told first, then live at the gate.
+    pub(super) fn hand_over(&self, text: &str, id: &str) {
+        self.certificates.hand_over(&name(text), &tenant(id));
+        self.gate.give(text, Tenancy::Of(tenant(id)));
     }
 
     /// Puts a certificate into the store that was issued `age` ago.
@@ -270,6 +304,10 @@ fn manager(
 }
 
 pub(super) fn name(text: &str) -> Hostname {
+    text.parse().unwrap()
+}
+
+pub(super) fn tenant(text: &str) -> Tenant {
     text.parse().unwrap()
 }
 

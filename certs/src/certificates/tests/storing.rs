@@ -10,12 +10,12 @@ async fn a_stored_certificate_is_served_after_a_restart_without_an_order() {
     let mut scene = Scene::new();
     let serial = scene.obtain("a.example").await.unwrap().serial().to_owned();
     scene.restart();
-    assert!(scene.certificates.find(&name("a.example")).is_none());
+    assert!(scene.certificates.find(&name("a.example"), None).is_none());
     assert_eq!(scene.certificates.explain(&name("a.example")).await.source, "store");
-    assert!(scene.certificates.find(&name("a.example")).is_none(), "explaining has no side effect");
-    let leaf = scene.certificates.load(&name("a.example")).await.unwrap().unwrap();
+    assert!(scene.certificates.find(&name("a.example"), None).is_none(), "explaining has no side effect");
+    let leaf = scene.certificates.load(&name("a.example"), None).await.unwrap().unwrap();
     assert_eq!(leaf.serial(), serial);
-    assert!(scene.certificates.find(&name("a.example")).is_some());
+    assert!(scene.certificates.find(&name("a.example"), None).is_some());
     assert_eq!(scene.ca.orders(), 1);
 }
 
@@ -25,7 +25,7 @@ async fn an_error_of_the_store_never_leads_to_an_order() {
     scene.store.break_down();
     let error = scene.obtain("a.example").await.unwrap_err();
     assert!(matches!(error, ObtainError::Load(LoadError::Store(_))), "{error}");
-    assert!(scene.certificates.load(&name("a.example")).await.is_err());
+    assert!(scene.certificates.load(&name("a.example"), None).await.is_err());
     assert_eq!(scene.ca.orders(), 0);
 }
 
@@ -45,12 +45,12 @@ async fn a_broken_stored_certificate_is_an_error_and_not_a_missing_one() {
 async fn a_missing_name_is_looked_for_once_in_a_while() {
     let scene = Scene::new();
     for _ in 0..100 {
-        assert!(scene.certificates.load(&name("missing.example")).await.unwrap().is_none());
+        assert!(scene.certificates.load(&name("missing.example"), None).await.unwrap().is_none());
     }
     assert_eq!(scene.store.loads(), 1);
     scene.clock.advance(Duration::from_secs(6));
     scene.stored("missing.example", DAY).await;
-    assert!(scene.certificates.load(&name("missing.example")).await.unwrap().is_some());
+    assert!(scene.certificates.load(&name("missing.example"), None).await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn one_name_is_read_once_however_many_ask() {
     let readers: Vec<_> = (0..100)
         .map(|_| {
             let certificates = scene.certificates.clone();
-            tokio::spawn(async move { certificates.load(&name("a.example")).await })
+            tokio::spawn(async move { certificates.load(&name("a.example"), None).await })
         })
         .collect();
     for reader in readers {
@@ -98,7 +98,7 @@ async fn a_certificate_that_is_put_in_is_served_at_once() {
     scene.certificates.insert(&subject("a.example"), &scene.ca.bundle(&subject("a.example"), old)).await.unwrap();
     let leaf =
         scene.certificates.insert(&subject("a.example"), &scene.ca.bundle(&subject("a.example"), new)).await.unwrap();
-    let found = scene.certificates.find(&name("a.example")).unwrap();
+    let found = scene.certificates.find(&name("a.example"), None).unwrap();
     assert_eq!(found.serial(), leaf.serial());
     assert_eq!(scene.certificates.explain(&name("a.example")).await.state, "serving");
 }

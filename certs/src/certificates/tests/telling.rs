@@ -41,8 +41,8 @@ async fn a_name_that_was_let_go_is_served_again_from_the_store_without_an_order(
     let scene = Scene::new();
     scene.obtain("a.example").await.unwrap();
     assert!(scene.certificates.is_planned(&subject("a.example")));
-    scene.certificates.forget(&name("a.example"));
-    assert!(scene.certificates.find(&name("a.example")).is_none(), "it has left memory");
+    scene.certificates.release(&name("a.example"), None);
+    assert!(scene.certificates.find(&name("a.example"), None).is_none(), "it has left memory");
     assert!(!scene.certificates.is_planned(&subject("a.example")), "and is not renewed");
     scene.obtain("a.example").await.unwrap();
     assert!(scene.certificates.is_planned(&subject("a.example")));
@@ -54,7 +54,7 @@ async fn an_order_ahead_outlasts_a_handshake_s_patience() {
     let scene = Scene::with(Settings { handshake_wait: Duration::ZERO, ..Settings::default() });
     scene.ca.close_doors();
     let (ahead, started) = (scene.certificates.clone(), scene.clock.now());
-    let ordering = tokio::spawn(async move { ahead.obtain_ahead(&subject("a.example")).await });
+    let ordering = tokio::spawn(async move { ahead.obtain_ahead(&subject("a.example"), None).await });
     scene.ca.ordered(1).await;
     assert!(matches!(scene.obtain("a.example").await, Err(ObtainError::StillIssuing { .. })));
     scene.ca.open_doors();

@@ -84,12 +84,15 @@ impl Draft {
             self.directory.0.tombs.write().clear();
         }
         let gone = Self::missing(&old, &new);
-        for (name, generation) in &gone {
-            self.directory.bury(name, if self.bound { *generation } else { 0 });
+        for (name, known) in &gone {
+            self.directory.bury(name, if self.bound { known.generation() } else { 0 });
+        }
+        if self.directory.0.live.load(Ordering::Acquire) {
+            Self::tell_moving(&self.directory, &old, &new);
         }
         self.directory.0.index.store(Arc::clone(&new));
         self.directory.advance(Position { epoch: self.header.epoch, seq: self.header.seq });
-        gone.iter().for_each(|(name, _)| self.directory.tell_gone(name));
+        gone.iter().for_each(|(name, known)| self.directory.tell_gone(name, known.tenant()));
         if self.directory.0.live.load(Ordering::Acquire) {
             Self::tell_new(&self.directory, &old, &new);
         }
@@ -97,14 +100,23 @@ impl Draft {
         Ok(())
     }
 
-    fn missing(old: &Index, new: &Index) -> Vec<(Hostname, u64)> {
+    fn missing(old: &Index, new: &Index) -> Vec<(Hostname, Known)> {
         let mut gone = Vec::new();
         old.each(|known| {
             if new.find_bytes(known.name(), |_| ()).is_none() {
-                gone.extend(known.hostname().map(|name| (name, known.generation())));
+                gone.extend(known.hostname().map(|name| (name, known)));
             }
         });
         gone
+    }
+
+    fn tell_moving(directory: &Directory, old: &Index, new: &Index) {
+        new.each(|known| {
+            let to = old.find_bytes(known.name(), |old| old.moves_to(&known)).flatten();
+            if let (Some(name), Some(to)) = (known.hostname().filter(|_| to.is_some()), to) {
+                directory.tell_moving(&name, to);
+            }
+        });
     }
 
     fn tell_new(directory: &Directory, old: &Index, new: &Index) {
@@ -116,7 +128,7 @@ impl Draft {
             if directory.tomb(&name).is_some() {
                 directory.0.tombs.write().remove(&name);
             }
-            directory.tell_known(&name, known.pointing());
+            directory.tell_known(&name, &known);
         });
     }
 }

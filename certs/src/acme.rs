@@ -43,8 +43,8 @@ use self::{
 };
 pub use self::{http::HttpError, skew::ClockSkew};
 use crate::{
-    Bundle, ChallengeKind, Challenges, DnsError, DnsSolver, IssueError, Issued, Issuer, IssuerKey, OrderLimit,
-    Progress, RenewalHint, RolloverError, Store, challenges::Guard, file_store::safe,
+    Applicant, Bundle, ChallengeKind, Challenges, DnsError, DnsSolver, IssueError, Issued, Issuer, IssuerKey,
+    OrderLimit, Preflight, Progress, RenewalHint, RolloverError, Store, challenges::Guard, file_store::safe,
 };
 
 /// An order that takes longer than this is given up for now; it is resumed by the next attempt.
@@ -125,6 +125,8 @@ pub struct AcmeIssuer {
     challenges: Arc<Challenges>,
     /// For proofs by DNS-01.
     records: Option<Records>,
+    /// Looks before an order is placed.
+    preflight: Option<Arc<dyn Preflight>>,
     clock: SharedClock,
     skew: Arc<Skew>,
     ways: Ways,
@@ -148,11 +150,12 @@ impl AcmeIssuer {
         let limit = published_limit(host);
         let key = issuer_key(&url, host);
         let skew = Arc::new(Skew::new(key.clone(), Arc::clone(&clock)));
-        let http = Http::new(settings.ca_root.as_deref(), Arc::clone(&skew))?;
+        let http = Http::new(settings.ca_root.as_deref(), &settings.directory, Arc::clone(&skew))?;
         let accounts = Accounts::new(settings.clone(), key.clone(), http, Arc::clone(&store), Arc::clone(&clock));
         let journal = Journal::new(store, &key);
         let ways = Ways::default();
-        Ok(Self { settings, key, limit, accounts, journal, challenges, records: None, clock, skew, ways })
+        let (records, preflight) = (None, None);
+        Ok(Self { settings, key, limit, accounts, journal, challenges, records, preflight, clock, skew, ways })
     }
 
     /// Sets the CA's limit on orders, for CAs whose limit we do not know or that granted another one.
@@ -173,6 +176,13 @@ impl AcmeIssuer {
     #[must_use]
     pub fn with_dns(mut self, solver: Arc<dyn DnsSolver>, store: Arc<dyn Store>) -> Self {
         self.records = Some(Records::new(solver, store, &self.key));
+        self
+    }
+
+    /// Has names looked at before they are ordered for.
+    #[must_use]
+    pub fn with_preflight(mut self, preflight: Arc<dyn Preflight>) -> Self {
+        self.preflight = Some(preflight);
         self
     }
 
@@ -220,6 +230,7 @@ impl AcmeIssuer {
             IssueError::Refused { kind, .. } if kind == "rateLimited" || kind == "badNonce" => Ok(()),
             IssueError::Refused { .. } | IssueError::Unusable { .. } => Ok(self.journal.remove(name).await?),
             IssueError::Dns(_)
+            | IssueError::Obstacle(_)
             | IssueError::Unreachable { .. }
             | IssueError::TimedOut { .. }
             | IssueError::Store(_) => Ok(()),
@@ -292,6 +303,19 @@ impl Issuer for AcmeIssuer {
 
     fn order_limit(&self) -> Option<OrderLimit> {
         self.limit
+    }
+
+    async fn is_ready(&self, name: &Subject) -> Result<(), IssueError> {
+        let (Some(preflight), Some(host)) = (&self.preflight, name.hostname()) else { return Ok(()) };
+        let methods = self.kinds(name).await?;
+        // A record is its own proof, and what stands at the CA is resumed.
+        if methods.contains(&ChallengeKind::Dns01) || self.journal.load(name).await?.is_some() {
+            return Ok(());
+        }
+        let account = self.accounts.current().await?.account.id().to_owned();
+        let identities = self.accounts.identities();
+        let applicant = Applicant { identities: &identities, account: &account, methods: &methods };
+        Ok(preflight.look(&host, &applicant).await?)
     }
 
     async fn issue(

@@ -5,7 +5,9 @@
 //! stands in the store, so that neither a restart nor an impatient visitor starts the ladder anew.
 //!
 //! A CA that cannot be reached is not the name's fault: such a failure climbs a shorter ladder of its own (5 seconds
-//! doubling to 5 minutes) that lives in memory only, leaves the name's attempts alone, and ends with a restart.
+//! doubling to 5 minutes) that lives in memory only, leaves the name's attempts alone, and ends with a restart. So does
+//! what a look before the order found: no CA was asked, and DNS is often right a few minutes later (1 minute doubling to
+//! 10).
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,6 +29,10 @@ const LADDER: [Duration; 4] = [
 const OUTAGE_FIRST: Duration = Duration::from_secs(5);
 /// Longest wait after a failure of the CA or of our store: a CA that is back is used again soon.
 const OUTAGE_LONGEST: Duration = Duration::from_secs(5 * 60);
+/// First wait after an obstacle that was found before an order: by then most changes of DNS are seen.
+const OBSTACLE_FIRST: Duration = Duration::from_secs(60);
+/// Longest wait after an obstacle: a look costs a few questions.
+const OBSTACLE_LONGEST: Duration = Duration::from_secs(10 * 60);
 /// A wait is lengthened by up to a tenth, so that names that failed together do not come back together.
 const JITTER: f64 = 0.1;
 /// Longest wait that a CA may impose by `Retry-After`; its longest published window is a week.
@@ -48,7 +54,8 @@ pub struct Attempt {
     /// Which issuer was asked.
     pub issuer: String,
     /// A stable word: an ACME problem type such as `rateLimited`, or `unreachable`, `unusable`, `timeout`, `store`; for
-    /// DNS-01 `dns_` with what went wrong there, such as `dns_auth` or `dns_not_visible`.
+    /// DNS-01 `dns_` with what went wrong there, such as `dns_auth` or `dns_not_visible`; before an order what was found,
+    /// such as `dns_nxdomain`, `caa_forbids` or `points_elsewhere`.
     pub reason: String,
     /// What happened, for people.
     pub detail: String,
@@ -72,6 +79,8 @@ pub enum Fault {
     Limit,
     /// The name's: its DNS, its CAA records, a policy.
     Name,
+    /// The name's too, seen before anything was ordered: no CA has counted it.
+    Obstacle,
 }
 
 impl Attempt {
@@ -82,7 +91,10 @@ impl Attempt {
             IssueError::Refused { problem, retry_after, .. } => (Some(bounded(problem)), *retry_after),
             IssueError::Unreachable { retry_after, .. } => (None, *retry_after),
             IssueError::Dns(error) => (None, error.retry_after),
-            IssueError::Unusable { .. } | IssueError::TimedOut { .. } | IssueError::Store(_) => (None, None),
+            IssueError::Obstacle(_)
+            | IssueError::Unusable { .. }
+            | IssueError::TimedOut { .. }
+            | IssueError::Store(_) => (None, None),
         };
         let mut detail = telemetry::chain(error).to_string();
         truncate(&mut detail);
@@ -104,6 +116,7 @@ fn classify(error: &IssueError) -> (String, Fault) {
             };
             (kind.clone(), fault)
         }
+        IssueError::Obstacle(obstacle) => (obstacle.code.to_owned(), Fault::Obstacle),
         IssueError::Unreachable { .. } => ("unreachable".to_owned(), Fault::Ca),
         IssueError::Unusable { .. } => ("unusable".to_owned(), Fault::Name),
         IssueError::TimedOut { .. } => ("timeout".to_owned(), Fault::Ca),
@@ -140,6 +153,9 @@ pub struct Failure {
     /// Whether only this process's memory holds it, as the store did not take it.
     #[serde(skip)]
     pub unsaved: bool,
+    /// Times in a row that an obstacle kept every order from being placed.
+    #[serde(skip)]
+    pub obstacles: u32,
     /// What the issuers said last, one entry per issuer that was asked.
     pub last: Vec<Attempt>,
     /// When it failed last.
@@ -170,7 +186,7 @@ impl Failure {
 
     /// Failed orders since the name last had a certificate, as far as they are remembered.
     pub fn in_a_row(&self) -> u32 {
-        self.attempts.saturating_add(self.outages)
+        self.attempts.saturating_add(self.outages).saturating_add(self.obstacles)
     }
 
     /// How many authorizations failed within the hour before `now`.
@@ -196,20 +212,19 @@ impl Failure {
         self
     }
 
-    /// One rung up the ladder of whoever is at fault; the wait of that rung.
+    /// One rung up the ladder of whoever is at fault; the wait of that rung. A CA that was merely out of reach may be back
+    /// before the DNS is any different.
     fn climb(&mut self, attempts: &[Attempt]) -> Duration {
-        match attempts.iter().any(|attempt| attempt.fault == Fault::Name) {
-            true => {
-                self.outages = 0;
-                let rung = self.attempts as usize;
-                self.attempts = self.attempts.saturating_add(1);
-                LADDER.get(rung).or(LADDER.last()).copied().unwrap_or_default()
-            }
-            false => {
-                let doublings = self.outages.min(16);
-                self.outages = self.outages.saturating_add(1);
-                OUTAGE_FIRST.saturating_mul(1 << doublings).min(OUTAGE_LONGEST)
-            }
+        let is = |fault| attempts.iter().any(|attempt| attempt.fault == fault);
+        if is(Fault::Name) {
+            (self.outages, self.obstacles) = (0, 0);
+            let rung = self.attempts as usize;
+            self.attempts = self.attempts.saturating_add(1);
+            return LADDER.get(rung).or(LADDER.last()).copied().unwrap_or_default();
+        }
+        match is(Fault::Obstacle) && !is(Fault::Ca) && !is(Fault::Limit) {
+            true => doubled(&mut self.obstacles, OBSTACLE_FIRST, OBSTACLE_LONGEST),
+            false => doubled(&mut self.outages, OUTAGE_FIRST, OUTAGE_LONGEST),
         }
     }
 
@@ -218,6 +233,13 @@ impl Failure {
         let limited = self.last.iter().any(|attempt| attempt.fault == Fault::Limit);
         self.attempts > 0 || limited || !self.authorizations.is_empty()
     }
+}
+
+/// The wait of a rung that doubles, and one rung up.
+fn doubled(rung: &mut u32, first: Duration, longest: Duration) -> Duration {
+    let doublings = (*rung).min(16);
+    *rung = rung.saturating_add(1);
+    first.saturating_mul(1 << doublings).min(longest)
 }
 
 /// The records of all names: a bounded cache in front of the store.

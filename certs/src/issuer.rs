@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use clock::Timestamp;
 use names::{Subject, Tenant};
 
-use crate::{Bundle, DnsError, StoreError};
+use crate::{Bundle, DnsError, Obstacle, StoreError};
 
 /// Names an issuer in paths and logs; for ACME it is CertMagic's form of the directory URL, such as
 /// `acme-v02.api.letsencrypt.org-directory`.
@@ -102,6 +102,9 @@ pub enum IssueError {
     /// The record of DNS-01 is not where the CA would look; the CA was not told to. The order stands and is resumed.
     #[error("the challenge's DNS record is not in place")]
     Dns(#[from] DnsError),
+    /// The CA would not find what it looks for, or may not issue; it was not asked.
+    #[error("nothing was ordered")]
+    Obstacle(#[from] Obstacle),
     /// The CA refused, with its problem document (RFC 8555 section 6.7).
     #[error("the CA refused: {kind}: {detail}")]
     Refused {
@@ -169,6 +172,7 @@ impl RolloverError {
             Self::Issue(IssueError::Store(_)) => "store_failed",
             Self::Issue(
                 IssueError::Dns(_)
+                | IssueError::Obstacle(_)
                 | IssueError::Unreachable { .. }
                 | IssueError::Unusable { .. }
                 | IssueError::TimedOut { .. },
@@ -189,6 +193,16 @@ pub trait Issuer: Send + Sync + 'static {
     /// The CA's published limit on orders, if it has one.
     fn order_limit(&self) -> Option<OrderLimit> {
         None
+    }
+
+    /// Whether an order for `name` is worth placing, asked before any budget is spent on it. An order that stands
+    /// already is.
+    ///
+    /// # Errors
+    /// [`IssueError`]: it would fail, and that is certain.
+    async fn is_ready(&self, name: &Subject) -> Result<(), IssueError> {
+        let _ = name;
+        Ok(())
     }
 
     /// Obtains a certificate for `name` with a key of its own. `replaces` is the certificate that it takes the place of,

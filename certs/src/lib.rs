@@ -28,6 +28,7 @@ mod memory_store;
 mod observer;
 #[cfg(feature = "postgres")]
 mod postgres_store;
+mod preflight;
 mod seal;
 mod store;
 
@@ -50,6 +51,7 @@ pub use leaf::{Leaf, LeafError};
 pub use observer::{Observer, Step};
 #[cfg(feature = "postgres")]
 pub use postgres_store::{PostgresError, PostgresSettings, PostgresStore};
+pub use preflight::{Applicant, Obstacle, Preflight};
 pub use seal::{Kept, Seal, SealProblem};
 pub use sealing::SealError;
 pub use store::{Bundle, Leaving, Scanned, Store, StoreError};

@@ -10,6 +10,8 @@ mod dns01;
 mod failing;
 #[path = "pebble/issuing.rs"]
 mod issuing;
+#[path = "pebble/looking.rs"]
+mod looking;
 #[path = "pebble/managing.rs"]
 mod managing;
 #[path = "pebble/moving.rs"]

@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::{
     acme_dns::AcmeDns,
+    acme_preflight::{AcmePreflight, PreflightChecks},
     choice::choose,
     disk,
     mistake::{At, Problem},
@@ -34,6 +35,8 @@ pub struct Acme {
     pub profile: Option<String>,
     /// Proof by DNS-01.
     pub dns: Option<AcmeDns>,
+    /// What is looked at before an order.
+    pub preflight: AcmePreflight,
 }
 
 /// Who signs.
@@ -69,7 +72,10 @@ impl Acme {
         let contact = contact.into_iter().map(|(contact, _)| contact).collect();
         drop(section);
         let dns = AcmeDns::read(walk);
-        Some(Self { issuer, directory: directory?, contact, ca_root, eab, profile, dns })
+        // A private authority sees names and addresses that the world does not.
+        let checks = if ca_root.is_some() { PreflightChecks::Off } else { PreflightChecks::Full };
+        let preflight = AcmePreflight::read(walk, checks);
+        Some(Self { issuer, directory: directory?, contact, ca_root, eab, profile, dns, preflight })
     }
 }
 

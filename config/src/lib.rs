@@ -19,6 +19,7 @@ mod value;
 
 mod acme;
 mod acme_dns;
+mod acme_preflight;
 mod ask;
 mod control;
 mod limits;
@@ -37,6 +38,7 @@ mod web;
 
 pub use acme::{Acme, Eab, IssuerKind};
 pub use acme_dns::AcmeDns;
+pub use acme_preflight::{AcmePreflight, PreflightChecks};
 pub use ask::Ask;
 pub use control::Control;
 pub use control_config::{

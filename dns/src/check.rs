@@ -1,12 +1,13 @@
 //! Checks of a customer's records: are they there ([`check_records`]), is the name the customer's
-//! ([`check_ownership`]), and what will go wrong before anything is tried ([`preflight()`]). And of records of our own:
-//! does every server show them yet ([`check_everywhere`]).
+//! ([`check_ownership`]), and what will go wrong before anything is tried ([`preflight()`], or in short [`order`]). And of
+//! records of our own: does every server show them yet ([`check_everywhere`]).
 
 pub mod caa;
 mod desired;
 mod everywhere;
 mod finding;
 mod fronts;
+pub mod order;
 mod ownership;
 mod preflight;
 mod records;

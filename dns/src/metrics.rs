@@ -43,6 +43,14 @@ impl Metrics {
         Self::of(Family { registry, prefix: "namegate_edge_dns01" })
     }
 
+    /// Registers `namegate_edge_preflight_dns_…`, for the questions of looks before orders.
+    ///
+    /// # Errors
+    /// When a series of one of these names stands in the registry already.
+    pub fn of_preflights(registry: &Registry) -> prometheus::Result<Self> {
+        Self::of(Family { registry, prefix: "namegate_edge_preflight_dns" })
+    }
+
     fn of(family: Family<'_>) -> prometheus::Result<Self> {
         let queries = family.counters("queries_total", "Questions to one server by what they brought.", "result")?;
         for result in ["present", "no_data", "no_name"].into_iter().chain(Reason::ALL.map(Reason::code)) {
@@ -73,7 +81,7 @@ impl Metrics {
         self.queries.with_label_values(&[result]).inc();
     }
 
-    /// Counts a check: `records`, `ownership`, `preflight` or `everywhere`.
+    /// Counts a check: `records`, `ownership`, `preflight`, `everywhere`, `addresses` or `caa`.
     pub(crate) fn checked(&self, kind: &str) {
         self.checks.with_label_values(&[kind]).inc();
     }

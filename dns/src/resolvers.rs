@@ -135,8 +135,9 @@ impl Resolvers {
         let levels: Vec<_> = name.climb().take(MAX_CLIMB).collect();
         let answers = join_all(levels.iter().map(|level| world.ask(level, RecordType::CAA, deadline))).await;
         for (level, answer) in levels.into_iter().zip(answers) {
-            match answer.map(|reply| caa_of(&reply.records)) {
-                Answer::Present(records) if !records.is_empty() => return Answer::Present((level, records)),
+            // An alias stands for the level that it is at, and the records stand where it leads.
+            match answer.map(|reply| (reply.chain.last().cloned().unwrap_or(level), caa_of(&reply.records))) {
+                Answer::Present((at, records)) if !records.is_empty() => return Answer::Present((at, records)),
                 Answer::Indeterminate(reason) => return Answer::Indeterminate(reason),
                 Answer::Present(_) | Answer::Absent(_) => {}
             }

@@ -203,5 +203,8 @@ fn hindrance(certificate: &CertificateView) -> Option<String> {
         return Some(format!("the store or the failure memory cannot be read: {problem}"));
     }
     let until = certificate.next_order.filter(|_| matches!(certificate.state, "backoff" | "refused"))?;
-    Some(format!("earlier orders failed; no order is placed before {until}"))
+    // The last issuer's word, as the control plane is told.
+    let last = certificate.failure.as_ref().and_then(|failure| failure.last.last());
+    let why = last.map(|last| format!(" ({}: {})", last.reason, last.detail)).unwrap_or_default();
+    Some(format!("earlier orders failed; no order is placed before {until}{why}"))
 }

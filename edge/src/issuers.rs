@@ -5,13 +5,16 @@ use std::{collections::HashMap, sync::Arc};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use certs::{
     AcmeError, AcmeIssuer, AcmeSettings, Challenges, ClockSkew, DnsSolver, ExternalAccount, InternalCa,
-    InternalCaError, Issuer, IssuerKey, Store,
+    InternalCaError, Issuer, IssuerKey, Preflight, Store,
 };
 use clock::SharedClock;
 use config::{Acme, EabError, EdgeConfig, IssuerKind};
 use prometheus::Registry;
 
-use crate::dns01::{Scribe, ScribeError};
+use crate::{
+    dns01::{Scribe, ScribeError},
+    preflight::{Scout, ScoutError},
+};
 
 /// Why an issuer cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +35,9 @@ pub enum IssuerError {
     /// The private CA.
     #[error("the internal CA cannot be opened")]
     Internal(#[from] InternalCaError),
+    /// Whoever looks before an order.
+    #[error("acme.preflight cannot be put to work")]
+    Preflight(#[from] ScoutError),
 }
 
 /// Whoever writes the records of DNS-01, if that is configured. Nothing is asked of any provider.
@@ -47,6 +53,20 @@ pub fn solver(
         return Ok(None);
     };
     Ok(Some(Arc::new(Scribe::new(dns, clock.clone(), registry)?)))
+}
+
+/// Whoever looks at names before they are ordered for, if that is wanted. Nobody is asked anything.
+///
+/// # Errors
+/// [`IssuerError`].
+fn preflight(
+    config: &EdgeConfig,
+    challenges: &Arc<Challenges>,
+    clock: &SharedClock,
+    registry: &Registry,
+) -> Result<Option<Arc<dyn Preflight>>, IssuerError> {
+    let scout = Scout::new(config, challenges, clock, registry)?;
+    Ok(scout.map(|scout| Arc::new(scout) as Arc<dyn Preflight>))
 }
 
 /// Builds the issuers in the order in which they are tried. Nothing is asked of any CA.
@@ -65,6 +85,7 @@ pub async fn build(
         return Ok(vec![Arc::new(InternalCa::open(store.as_ref(), clock).await?)]);
     }
     let skew = ClockSkew::new(registry)?;
+    let preflight = preflight(config, &challenges, &clock, registry)?;
     let mut issuers: Vec<Arc<dyn Issuer>> = Vec::new();
     for directory in &config.acme.directory {
         let settings = AcmeSettings {
@@ -77,8 +98,12 @@ pub async fn build(
         };
         let issuer = AcmeIssuer::new(settings, store.clone(), challenges.clone(), clock.clone())?;
         let issuer = issuer.with_clock_skew(&skew);
-        issuers.push(Arc::new(match solver {
+        let issuer = match solver {
             Some(solver) => issuer.with_dns(solver.clone(), store.clone()),
+            None => issuer,
+        };
+        issuers.push(Arc::new(match &preflight {
+            Some(preflight) => issuer.with_preflight(preflight.clone()),
             None => issuer,
         }));
     }

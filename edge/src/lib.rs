@@ -39,6 +39,7 @@ pub mod panics;
 pub mod permit;
 pub mod plain;
 pub mod policy;
+pub mod preflight;
 pub mod probe;
 pub mod proxy;
 pub mod proxy_protocol;

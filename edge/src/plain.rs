@@ -84,6 +84,10 @@ impl Plain {
 
     async fn challenge(&self, name: &Hostname, token: &str, headers: &HeaderMap) -> Reply {
         let Some(key_authorization) = self.challenges.search_http(name, token).await else {
+            // A look before an order of another edge of this fleet: it must not take this one for somebody else.
+            if self.policy.load().loops.is_on(headers) {
+                return self.fault(Fault::LoopDetected, "sibling", headers);
+            }
             return self.fault(Fault::NoOrigin, "unknown_challenge", headers);
         };
         self.metrics.plain_answered("challenge");

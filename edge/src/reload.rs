@@ -157,12 +157,17 @@ fn fleet(config: &EdgeConfig) -> String {
     format!("{}\n{control:?}\n{:?}\n{:?}", config.ask.url, config.acme.directory, config.acme.contact)
 }
 
+/// The mark of this edge's fleet on requests.
+pub(crate) fn mark(config: &EdgeConfig) -> LoopMark {
+    LoopMark::of(&fleet(config))
+}
+
 fn policy(config: &EdgeConfig, gate: Gate, origins: Origins, tls: Arc<rustls::ServerConfig>) -> Policy {
     let limits = &config.limits;
     Policy {
         gate,
         origins,
-        loops: LoopMark::of(&fleet(config)),
+        loops: mark(config),
         trusted_proxies: config.proxy.trusted_proxies.clone(),
         proxy_protocol: config.proxy.proxy_protocol.clone(),
         limits: LineLimits {

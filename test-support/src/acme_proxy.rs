@@ -112,6 +112,8 @@ struct State {
     ordered: Mutex<Vec<Vec<String>>>,
     /// The last token of HTTP-01 for each name.
     tokens: Mutex<HashMap<String, String>>,
+    /// What the CA calls itself in CAA records.
+    identities: Mutex<Vec<String>>,
     /// Authorizations are read side by side, orders made alone.
     turn: tokio::sync::RwLock<()>,
 }
@@ -121,6 +123,7 @@ struct State {
 pub struct AcmeProxy {
     state: Arc<State>,
     server: Server,
+    name_server: SocketAddr,
     root: String,
     directory: TempDir,
 }
@@ -141,7 +144,7 @@ impl AcmeProxy {
         let server = Server::start(host.at(0), Some(tls), handler).await;
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("root.pem"), ca.root_pem()).unwrap();
-        Self { state, server, root: ca.root_pem(), directory }
+        Self { state, server, name_server: pebble.name_server(), root: ca.root_pem(), directory }
     }
 
     /// From now on stands in front of this one instead.
@@ -157,6 +160,17 @@ impl AcmeProxy {
     /// Where the proxy listens.
     pub fn address(&self) -> SocketAddr {
         self.server.address
+    }
+
+    /// Whom the CA asks about names.
+    pub fn name_server(&self) -> SocketAddr {
+        self.name_server
+    }
+
+    /// From now on the directory says that the CA has these names in CAA records, as those of public CAs do and Pebble's
+    /// does not.
+    pub fn calls_itself(&self, identities: &[&str]) {
+        *self.state.identities.lock() = identities.iter().map(|&name| name.to_owned()).collect();
     }
 
     /// The CA of the proxy's listener.
@@ -267,6 +281,7 @@ impl State {
             rules: Mutex::default(),
             ordered: Mutex::default(),
             tokens: Mutex::default(),
+            identities: Mutex::default(),
             turn: tokio::sync::RwLock::default(),
         }
     }
@@ -288,7 +303,10 @@ impl State {
         if let Some(answer) = plan.answer {
             return Ok(answer.response());
         }
-        let response = self.pass_on(kind, request).await.map_err(|_| Cut)?;
+        let mut response = self.pass_on(kind, request).await.map_err(|_| Cut)?;
+        if kind == Kind::Directory {
+            self.add_identities(&mut response);
+        }
         self.note(kind, &response);
         plan.answer_latch.pass().await;
         if plan.lose {
@@ -326,6 +344,17 @@ impl State {
             self.note_token(&serde_json::from_slice(response.body()).unwrap_or_default());
         }
         self.rule(kind, |rule| rule.accepted += 1);
+    }
+
+    fn add_identities(&self, directory: &mut Response<Bytes>) {
+        let identities = self.identities.lock().clone();
+        if identities.is_empty() {
+            return;
+        }
+        let mut content: Value = serde_json::from_slice(directory.body()).unwrap_or_default();
+        content["meta"]["caaIdentities"] = json!(identities);
+        *directory.body_mut() = content.to_string().into();
+        directory.headers_mut().remove(header::CONTENT_LENGTH);
     }
 
     fn note_token(&self, authorization: &Value) {

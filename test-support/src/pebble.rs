@@ -72,6 +72,7 @@ impl Default for PebbleOptions {
 #[derive(Debug)]
 pub struct Pebble {
     dns: Dns,
+    name_server: Option<SocketAddr>,
     acme: SocketAddr,
     issuer_root: String,
     listener_root: String,
@@ -91,7 +92,8 @@ impl Pebble {
         let dns = dns::listening(host, &dns_server).await;
         pebble.listening(host.at(ACME_PORT)).await;
         let issuer_root = fetch_root(&format!("https://{}/roots/0", host.at(MANAGEMENT_PORT)), &listener_root).await;
-        Self { dns, acme: host.at(ACME_PORT), issuer_root, listener_root, pebble, dns_server, directory }
+        let (acme, name_server) = (host.at(ACME_PORT), options.name_server);
+        Self { dns, name_server, acme, issuer_root, listener_root, pebble, dns_server, directory }
     }
 
     /// The ACME directory.
@@ -129,6 +131,11 @@ impl Pebble {
     /// The records that Pebble sees.
     pub fn dns(&self) -> &Dns {
         &self.dns
+    }
+
+    /// Whom Pebble asks about names.
+    pub fn name_server(&self) -> SocketAddr {
+        self.name_server.unwrap_or_else(|| self.dns.address())
     }
 
     /// What Pebble has written.

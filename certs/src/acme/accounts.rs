@@ -245,6 +245,11 @@ impl Accounts {
     fn builder(&self) -> instant_acme::AccountBuilder {
         Account::builder_with_http(Box::new(self.http.clone()))
     }
+
+    /// What the CA calls itself in CAA records, as its directory said when it was last read.
+    pub(super) fn identities(&self) -> Arc<[String]> {
+        self.http.identities()
+    }
 }
 
 /// Tells a key from another one.
@@ -260,6 +265,7 @@ fn print(key: &SecretBytes) -> [u8; SHA256_OUTPUT_LEN] {
 fn copy(error: &IssueError) -> IssueError {
     match error {
         IssueError::Dns(error) => IssueError::Dns(error.clone()),
+        IssueError::Obstacle(obstacle) => IssueError::Obstacle(obstacle.clone()),
         IssueError::Refused { kind, detail, problem, retry_after, authorization } => IssueError::Refused {
             kind: kind.clone(),
             detail: detail.clone(),

@@ -15,9 +15,10 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use http::{HeaderMap, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
 use instant_acme::{BodyWrapper, BytesResponse, HttpClient};
+use parking_lot::RwLock;
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use rustls_pki_types::{CertificateDer, pem, pem::PemObject};
 use rustls_platform_verifier::Verifier;
@@ -34,6 +35,10 @@ const CONNECT: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(50);
 /// Idle HTTP/1.1 connections that are kept; HTTP/2 needs one.
 const IDLE_CONNECTIONS: usize = 32;
+/// Names of a CA that are kept; CAs have one, those that others have merged into a handful.
+const IDENTITIES: usize = 32;
+/// Longest of them, as long as a domain name can be.
+const LONGEST_IDENTITY: usize = 253;
 /// A silent HTTP/2 connection is probed this often, so that a dead one is noticed before an order needs it.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
@@ -87,13 +92,16 @@ pub(crate) enum CaError {
 #[derive(Clone)]
 pub(crate) struct Http {
     client: reqwest::Client,
+    directory: Uri,
+    /// `caaIdentities` of the directory (RFC 8555 section 7.1.1), which the ACME library does not keep.
+    identities: Arc<RwLock<Arc<[String]>>>,
     /// What the answers say about our clock.
     skew: Arc<Skew>,
 }
 
 impl Http {
-    /// A client that trusts the roots in the PEM file `roots`, or else those of the machine.
-    pub(super) fn new(roots: Option<&Path>, skew: Arc<Skew>) -> Result<Self, HttpError> {
+    /// A client for this directory that trusts the roots in the PEM file `roots`, or else those of the machine.
+    pub(super) fn new(roots: Option<&Path>, directory: &str, skew: Arc<Skew>) -> Result<Self, HttpError> {
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls(roots)?)
             .https_only(true)
@@ -107,11 +115,19 @@ impl Http {
             .http2_keep_alive_interval(KEEP_ALIVE)
             .build()
             .map_err(HttpError::Client)?;
-        Ok(Self { client, skew })
+        // What is no URI is never asked for either.
+        let directory = directory.parse().unwrap_or_default();
+        Ok(Self { client, directory, identities: Arc::default(), skew })
+    }
+
+    /// What the CA calls itself in CAA records; empty before the directory was read, and where it does not say.
+    pub(crate) fn identities(&self) -> Arc<[String]> {
+        Arc::clone(&self.identities.read())
     }
 
     /// Sends a request. An answer that is no success is an error, but for a nonce that was called bad.
     pub(super) async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, CaError> {
+        let is_directory = *request.uri() == self.directory;
         let request = request.try_into().map_err(CaError::Transport)?;
         let response = self.client.execute(request).await.map_err(CaError::Transport)?;
         let (status, headers) = (response.status(), response.headers().clone());
@@ -122,6 +138,9 @@ impl Http {
             true => {
                 // Outside of a scope nobody wants to know.
                 let _ = RETRY_AFTER.try_with(|cell| cell.set(retry_after));
+                if is_directory {
+                    *self.identities.write() = identities(&body);
+                }
                 Ok(answer(status, headers, body))
             }
             false => failure(status, headers, body, retry_after),
@@ -153,6 +172,14 @@ pub(crate) async fn with_retry_after<T>(call: impl Future<Output = T>) -> (T, Op
             (output, RETRY_AFTER.with(Cell::get))
         })
         .await
+}
+
+/// The names in a directory by which CAA records allow its CA.
+fn identities(directory: &[u8]) -> Arc<[String]> {
+    let directory: serde_json::Value = serde_json::from_slice(directory).unwrap_or_default();
+    let named = directory.pointer("/meta/caaIdentities").and_then(serde_json::Value::as_array);
+    let named = named.into_iter().flatten().filter_map(serde_json::Value::as_str);
+    named.filter(|name| name.len() <= LONGEST_IDENTITY).take(IDENTITIES).map(str::to_owned).collect()
 }
 
 /// Reads a body as far as it may go.
@@ -254,6 +281,15 @@ mod tests {
             let status = StatusCode::from_u16(status).unwrap();
             let error = failure(status, HeaderMap::new(), body.into(), None).err().unwrap();
             assert!(matches!(error, CaError::Status { .. }), "{status} {body}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_directory_says_what_its_ca_is_called_or_nothing() {
+        let named = identities(br#"{"newOrder":"x","meta":{"caaIdentities":["letsencrypt.org",7,"other.example"]}}"#);
+        assert_eq!(*named, ["letsencrypt.org", "other.example"]);
+        for directory in ["{}", "[]", "", r#"{"meta":{"caaIdentities":"letsencrypt.org"}}"#] {
+            assert!(identities(directory.as_bytes()).is_empty(), "{directory}");
         }
     }
 

@@ -112,6 +112,7 @@ pub(super) fn refusal_kind(error: &IssueError) -> Option<&str> {
     match error {
         IssueError::Refused { kind, .. } => Some(kind),
         IssueError::Dns(_)
+        | IssueError::Obstacle(_)
         | IssueError::Unreachable { .. }
         | IssueError::Unusable { .. }
         | IssueError::TimedOut { .. }

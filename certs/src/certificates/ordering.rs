@@ -72,8 +72,8 @@ impl Line {
         Self { issuer, budget, outage: Mutex::default(), clock }
     }
 
-    /// Waits for what limits us; the error says why the issuer is not asked at all.
-    async fn admit(&self, lane: Lane) -> Result<(), Attempt> {
+    /// Waits for what limits us; the error says why nothing is ordered. A name that is not ready takes no token.
+    async fn admit(&self, name: &Subject, lane: Lane) -> Result<(), Attempt> {
         let not_asked = |reason: &str, detail: &str, wait| Attempt {
             issuer: self.issuer.key().as_str().to_owned(),
             reason: reason.to_owned(),
@@ -84,6 +84,10 @@ impl Line {
         };
         if let Some(wait) = self.outage.lock().closed(self.clock.now()) {
             return Err(not_asked("unreachable", "not asked, as it could not be reached lately", wait));
+        }
+        if let Err(error) = self.issuer.is_ready(name).await {
+            self.learn(Err(&error));
+            return Err(Attempt::new(self.issuer.key(), &error));
         }
         self.budget
             .token(lane)
@@ -104,6 +108,8 @@ impl Line {
             ) => {
                 *self.outage.lock() = Outage::default();
             }
+            // Found without the CA.
+            Err(IssueError::Obstacle(_)) => {}
         }
     }
 }
@@ -176,7 +182,7 @@ impl Shared {
             if !Failure::allows(spent + refuted) {
                 break;
             }
-            if let Err(attempt) = line.admit(lane).await {
+            if let Err(attempt) = line.admit(name, lane).await {
                 attempts.push(attempt);
                 continue;
             }

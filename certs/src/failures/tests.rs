@@ -128,3 +128,32 @@ fn a_huge_problem_is_cut() {
     truncate(&mut text);
     assert!(text.len() <= PROBLEM_LONGEST && text.len() > PROBLEM_LONGEST - 4);
 }
+
+fn obstacle() -> Attempt {
+    let obstacle = crate::Obstacle { code: "caa_forbids", found: "no".to_owned(), remedy: "yes".to_owned() };
+    Attempt::new(&issuer(), &IssueError::Obstacle(obstacle))
+}
+
+#[test]
+fn an_obstacle_climbs_a_ladder_of_its_own_and_is_forgotten_with_the_process() {
+    let waits = waits(&obstacle(), 20);
+    for (wait, rung) in waits.iter().zip([60, 120, 240, 480].into_iter().chain(std::iter::repeat(600))) {
+        assert!((rung..=rung + rung / 10).contains(wait), "{wait} after {rung}");
+    }
+    let failure = Failure::default().after(&name(), vec![obstacle()], 0, at(5));
+    assert_eq!((failure.attempts, failure.in_a_row()), (0, 1));
+    assert!(!failure.is_the_names());
+}
+
+#[test]
+fn an_obstacle_at_one_ca_never_keeps_another_that_was_down_from_being_tried_soon() {
+    let wait = |attempts: &[Attempt]| {
+        let failure = Failure::default().after(&name(), attempts.to_vec(), 0, at(1000));
+        failure.next_order().since(at(1000)).as_secs()
+    };
+    assert!((5..=6).contains(&wait(&[obstacle(), unreachable()])));
+    let refused = refused("unauthorized", None);
+    assert!((60..=66).contains(&wait(&[obstacle(), refused.clone()])));
+    let after = Failure::default().after(&name(), vec![obstacle(), refused], 1, at(1000));
+    assert_eq!(after.attempts, 1);
+}

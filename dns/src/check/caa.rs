@@ -95,6 +95,8 @@ fn refused_by(tag: &str, value: &str, ca: &CaIdentity) -> CaaVerdict {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn record(text: &str) -> CaaRecord {
@@ -146,6 +148,52 @@ mod tests {
             let records: Vec<_> = texts.iter().map(|text| record(text)).collect();
             assert_eq!(evaluate(&records, false, &ca), *name, "{texts:?}");
             assert_eq!(evaluate(&records, true, &ca), *wildcard, "wildcard {texts:?}");
+        }
+    }
+
+    fn ours() -> CaIdentity {
+        CaIdentity {
+            domains: vec!["ca.test".into(), "other.ca.test".into()],
+            account_uri: Some("https://ca.test/acct/1".into()),
+            methods: vec!["http-01".into()],
+        }
+    }
+
+    /// Sets as they may be found: known and unknown tags, values that mean something and such that do not.
+    fn sets() -> impl Strategy<Value = Vec<CaaRecord>> {
+        let tag = "issue|issuewild|iodef|issuemail|future";
+        let value = "(ca\\.test|CA\\.test|other\\.test|notca\\.test|)( ?; ?(accounturi=https://ca\\.test/acct/[12]|validationmethods=(dns-01|http-01|dns-01,http-01)|x=1|nonsense)){0,2};?";
+        let record = (any::<bool>(), tag, value).prop_map(|(critical, tag, value)| CaaRecord { critical, tag, value });
+        prop::collection::vec(record, 0..5)
+    }
+
+    proptest! {
+        #[test]
+        fn a_record_for_our_ca_allows_it_beside_whatever_stands_there(mut set in sets()) {
+            let unknown = set.iter().any(|record| record.critical && record.tag == "future");
+            set.push(record("issue Ca.Test"));
+            let verdict = evaluate(&set, false, &ours());
+            prop_assert_eq!(verdict, if unknown { CaaVerdict::UnknownCritical } else { CaaVerdict::Allowed });
+        }
+
+        #[test]
+        fn the_order_of_records_means_nothing(set in sets(), wildcard: bool) {
+            let turned: Vec<_> = set.iter().rev().cloned().collect();
+            prop_assert_eq!(evaluate(&set, wildcard, &ours()), evaluate(&turned, wildcard, &ours()));
+        }
+
+        #[test]
+        fn only_issue_and_what_nobody_knows_speak_about_a_name(set in sets()) {
+            let speaks = |record: &&CaaRecord| record.tag == "issue" || record.tag == "future";
+            let heard: Vec<_> = set.iter().filter(speaks).cloned().collect();
+            prop_assert_eq!(evaluate(&set, false, &ours()), evaluate(&heard, false, &ours()));
+        }
+
+        #[test]
+        fn a_set_that_names_somebody_else_alone_refuses(values in prop::collection::vec("[b-z]{1,8}\\.test(; ?x=1)?", 1..4)) {
+            let set: Vec<_> = values.iter().map(|value| record(&format!("issue {value}"))).collect();
+            let others = values.iter().all(|value| !value.starts_with("ca.test"));
+            prop_assert_eq!(evaluate(&set, false, &ours()) == CaaVerdict::OtherIssuer, others);
         }
     }
 }

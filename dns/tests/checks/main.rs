@@ -10,6 +10,7 @@ mod authority;
 mod everywhere;
 mod exchange;
 mod load;
+mod order;
 mod ownership;
 mod pebble;
 mod preflight;

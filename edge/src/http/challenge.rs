@@ -6,6 +6,11 @@
 /// Where CAs look.
 const FOLDER: &str = "/.well-known/acme-challenge/";
 
+/// Where a CA looks for a token.
+pub fn path(token: &str) -> String {
+    format!("{FOLDER}{token}")
+}
+
 /// The token that a target asks for, if it is below the folder. A target is a path and a query as they came; one that
 /// has a query, or anything else behind the token, asks for a token that nobody has.
 pub fn token(target: &str) -> Option<&str> {

@@ -1,7 +1,7 @@
 //! [`EdgeOptions`]: a configuration that fits the harness, as text.
 
 use std::{
-    net::Ipv4Addr,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
@@ -97,13 +97,23 @@ impl EdgeOptions {
     /// Orders from Pebble directly.
     #[must_use]
     pub fn pebble(self, pebble: &Pebble) -> Self {
-        self.acme(&pebble.directory_url(), &pebble.root_pem_path())
+        self.acme(&pebble.directory_url(), &pebble.root_pem_path()).preflight(pebble.name_server())
     }
 
     /// Orders from Pebble through the proxy.
     #[must_use]
     pub fn acme_proxy(self, proxy: &AcmeProxy) -> Self {
-        self.acme(&proxy.directory_url(), &proxy.root_pem_path())
+        self.acme(&proxy.directory_url(), &proxy.root_pem_path()).preflight(proxy.name_server())
+    }
+
+    /// Looks at names before it orders for them: at the name server and the ports that the CA looks at.
+    fn preflight(self, name_server: SocketAddr) -> Self {
+        let Self { http_port, https_port, .. } = self;
+        self.set(&format!(
+            "[acme.preflight]\nchecks = \"full\"\nresolvers = [\"{name_server}\"]\nauthority_port = {}\n\
+             http_port = {http_port}\nhttps_port = {https_port}\ntimeout = \"30s\"",
+            name_server.port()
+        ))
     }
 
     /// Orders from this directory, whose listener shows a certificate of the CA in the file.

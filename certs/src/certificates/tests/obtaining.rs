@@ -4,6 +4,7 @@ use super::{
     super::*,
     scene::{DAY, Scene, Script, name, subject, until, within},
 };
+use crate::OrderLimit;
 
 #[tokio::test]
 async fn a_thousand_visitors_of_a_new_name_make_one_order_and_all_succeed() {
@@ -159,4 +160,57 @@ async fn names_are_never_mixed_up() {
     let leaves = tokio::join!(scene.obtain("a.example"), scene.obtain("b.example"));
     assert!(leaves.0.unwrap().covers(&name("a.example")));
     assert!(leaves.1.unwrap().covers(&name("b.example")));
+}
+
+#[tokio::test]
+async fn an_obstacle_costs_no_order_and_the_name_is_looked_at_again_within_minutes() {
+    let mut scene = Scene::new();
+    let mut waits = Vec::new();
+    for _ in 0..6 {
+        scene.ca.obstacle("dns_nxdomain");
+        let ObtainError::Failed { failure } = scene.obtain("early.example").await.unwrap_err() else { panic!() };
+        assert_eq!((failure.last[0].reason.as_str(), failure.attempts), ("dns_nxdomain", 0));
+        assert_eq!(failure.last[0].detail, "nothing was ordered: scripted. none");
+        assert!(matches!(scene.obtain("early.example").await, Err(ObtainError::BackingOff { .. })));
+        waits.push(failure.next_order().since(scene.clock.now()).as_secs());
+        scene.clock.set(failure.next_order());
+    }
+    for (wait, rung) in waits.iter().zip([60, 120, 240, 480, 600, 600]) {
+        assert!((rung..=rung + rung / 10).contains(wait), "{wait} after {rung}");
+    }
+    assert_eq!(scene.ca.orders(), 0);
+    assert_eq!(scene.ear.heard().last().unwrap(), "early.example failed 6");
+    // A restart may look at once: no CA has counted anything.
+    scene.ca.obstacle("dns_nxdomain");
+    scene.obtain("early.example").await.unwrap_err();
+    scene.restart();
+    scene.obtain("early.example").await.unwrap();
+    assert_eq!(scene.ca.orders(), 1);
+}
+
+#[tokio::test]
+async fn an_obstacle_spends_nothing_of_what_the_ca_allows() {
+    let mut scene = Scene::new();
+    *scene.ca.limit.lock() = Some(OrderLimit { orders: 1, per: DAY, renewals_exempt: true });
+    scene.restart();
+    for name in ["a.example", "b.example", "c.example"] {
+        scene.ca.obstacle("points_elsewhere");
+        scene.obtain(name).await.unwrap_err();
+    }
+    scene.obtain("ready.example").await.unwrap();
+}
+
+#[tokio::test]
+async fn an_issuer_that_has_an_obstacle_is_passed_over_for_the_next() {
+    let mut scene = Scene::new();
+    let second = scene.add_ca();
+    scene.ca.obstacle("caa_forbids");
+    scene.obtain("a.example").await.unwrap();
+    assert_eq!((scene.ca.orders(), second.orders()), (0, 1));
+    // What the one that was asked says is what counts.
+    scene.ca.obstacle("caa_forbids");
+    second.script(Script::Refuse("caa"));
+    let ObtainError::Failed { failure } = scene.obtain("b.example").await.unwrap_err() else { panic!() };
+    let reasons: Vec<_> = failure.last.iter().map(|attempt| attempt.reason.as_str()).collect();
+    assert_eq!((reasons, failure.attempts), (vec!["caa_forbids", "caa"], 1));
 }

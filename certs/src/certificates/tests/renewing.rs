@@ -223,3 +223,21 @@ async fn a_certificate_of_a_minute_rolls_over_again_and_again() {
     }
     assert!((15..=25).contains(&scene.ca.orders()), "{}", scene.ca.orders());
 }
+
+#[tokio::test]
+async fn a_renewal_with_an_obstacle_costs_no_order_and_is_tried_again_while_the_old_certificate_is_served() {
+    let scene = Scene::new();
+    let old = scene.obtain("a.example").await.unwrap();
+    for _ in 0..3 {
+        scene.ca.obstacle("points_elsewhere");
+    }
+    let _running = scene.run();
+    settle().await;
+    scene.clock.advance(70 * DAY);
+    let took = advance_until(&scene, Duration::from_secs(30), || scene.ca.orders() == 2).await;
+    assert!(took <= Duration::from_secs(10 * 60), "{took:?}");
+    let heard = scene.ear.heard();
+    let failed = heard.iter().filter(|told| told.starts_with("a.example not renewed")).count();
+    assert_eq!(failed, 3, "{heard:?}");
+    until(|| scene.certificates.find(&name("a.example")).is_some_and(|leaf| leaf.serial() != old.serial())).await;
+}

@@ -10,7 +10,8 @@ use tokio::sync::{Semaphore, watch};
 
 use super::super::*;
 use crate::{
-    IssueError, Issued, IssuerKey, Progress, RenewalHint, Store, fixture::Authority, memory_store::MemoryStore,
+    IssueError, Issued, IssuerKey, Obstacle, OrderLimit, Progress, RenewalHint, Store, fixture::Authority,
+    memory_store::MemoryStore,
 };
 
 pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -37,6 +38,8 @@ pub(super) struct ScriptedCa {
     pub(super) unfinished: Mutex<Vec<Subject>>,
     pub(super) hint: Mutex<Option<RenewalHint>>,
     pub(super) life: Mutex<Duration>,
+    pub(super) limit: Mutex<Option<OrderLimit>>,
+    obstacles: Mutex<VecDeque<&'static str>>,
 }
 
 impl ScriptedCa {
@@ -53,6 +56,8 @@ impl ScriptedCa {
             unfinished: Mutex::default(),
             hint: Mutex::default(),
             life: Mutex::new(LIFE),
+            limit: Mutex::default(),
+            obstacles: Mutex::default(),
         }
     }
 
@@ -78,6 +83,11 @@ impl ScriptedCa {
         self.scripts.lock().push_back(script);
     }
 
+    /// The next look before an order finds this.
+    pub(super) fn obstacle(&self, code: &'static str) {
+        self.obstacles.lock().push_back(code);
+    }
+
     /// A certificate that it would have issued at `start`.
     pub(super) fn bundle(&self, name: &Subject, start: Timestamp) -> Bundle {
         self.authority.bundle_between(name.as_str(), start, *self.life.lock())
@@ -92,6 +102,17 @@ impl Issuer for ScriptedCa {
 
     fn kind(&self) -> &'static str {
         "scripted"
+    }
+
+    fn order_limit(&self) -> Option<OrderLimit> {
+        *self.limit.lock()
+    }
+
+    async fn is_ready(&self, _name: &Subject) -> Result<(), IssueError> {
+        match self.obstacles.lock().pop_front() {
+            Some(code) => Err(Obstacle { code, found: "scripted".to_owned(), remedy: "none".to_owned() }.into()),
+            None => Ok(()),
+        }
     }
 
     async fn issue(

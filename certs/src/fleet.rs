@@ -85,7 +85,7 @@ pub trait Fleet: Send + Sync {
     /// What the other processes offer, the oldest first.
     async fn offers(&self) -> Result<Vec<(u64, Offer)>, StoreError>;
 
-    /// Tells of what somebody has changed: [`CERTIFICATES`], [`OFFERS`], the name of a lease that was given back, or
+    /// Tells of what somebody has changed: `certificates`, `offers`, the name of a lease that was given back, or
     /// nothing in particular. Hints: they may come early, late, or never.
     fn hints(&self) -> broadcast::Receiver<Arc<str>>;
 }

@@ -84,6 +84,7 @@ fn unknown_and_unserved_variables_are_mistakes() {
     assert_eq!(
         printed(&overrides).lines().collect::<Vec<_>>(),
         [
+            "conf/edge.toml:1:1: storage.key_file: is required; name a file with a line of `openssl rand -base64 32`, the same for every edge; private keys are kept in storage.postgres only when they are sealed",
             "NAMEGATE_EDGE__ASK__ULR: no such setting; did you mean `NAMEGATE_EDGE__ASK__URL`?",
             "NAMEGATE_EDGE__COLOUR: no such setting; overrides are named after their table and key, as in NAMEGATE_EDGE__ASK__URL",
             "NAMEGATE_EDGE__CONTROL__URL: control.url: has no scheme; start it with http:// or https://",

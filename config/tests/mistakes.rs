@@ -209,7 +209,7 @@ fn a_database_takes_a_key_file_and_its_url_is_never_shown() {
     expect(
         &storage("postgres = \"postgres://u:hunter2@db/x\""),
         &[
-            "3:1: storage.key_file: is required; name a file with a line of `openssl rand -base64 32`, the same for every edge; private keys are kept in storage.postgres only when they are sealed",
+            "3:2: storage.key_file: is required; name a file with a line of `openssl rand -base64 32`, the same for every edge; private keys are kept in storage.postgres only when they are sealed",
         ],
     );
     expect(

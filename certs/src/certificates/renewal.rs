@@ -227,7 +227,7 @@ impl Shared {
             self.adopt(name, &stored.leaf);
             return Ok(stored.leaf);
         }
-        let tenant = current.as_ref().or(stored.leaf.tenant());
+        let tenant = current.as_ref().or_else(|| stored.leaf.tenant());
         let renewed = self.renew_held(name, tenant, &stored.bundle).await;
         match &renewed {
             Ok(_) => {}

@@ -61,14 +61,14 @@ async fn an_order_that_stands_at_the_ca_is_resumed_without_a_look() {
     scene.proxy.hold(Kind::Finalize);
     let cut_off = scene.issuer();
     tokio::select! {
-        _ = cut_off.issue(&name, None, &|_| ()) => panic!("the order is held"),
+        _ = cut_off.issue(&name, None, None, &|_| ()) => panic!("the order is held"),
         () = scene.proxy.reached(Kind::Finalize) => {}
     }
     scene.proxy.release();
     *lookout.says_no.lock() = true;
     let issuer = scene.issuer().with_preflight(lookout.clone());
     issuer.is_ready(&name).await.unwrap();
-    issuer.issue(&name, None, &|_| ()).await.map(|_| ()).unwrap();
+    issuer.issue(&name, None, None, &|_| ()).await.map(|_| ()).unwrap();
     assert_eq!((scene.orders(), lookout.asked.lock().len()), (1, 0));
     issuer.settled(&name).await.unwrap();
     assert!(issuer.is_ready(&name).await.is_err(), "the next one is looked at");

@@ -239,5 +239,5 @@ async fn a_renewal_with_an_obstacle_costs_no_order_and_is_tried_again_while_the_
     let heard = scene.ear.heard();
     let failed = heard.iter().filter(|told| told.starts_with("a.example not renewed")).count();
     assert_eq!(failed, 3, "{heard:?}");
-    until(|| scene.certificates.find(&name("a.example")).is_some_and(|leaf| leaf.serial() != old.serial())).await;
+    until(|| scene.certificates.find(&name("a.example"), None).is_some_and(|leaf| leaf.serial() != old.serial())).await;
 }

@@ -16,7 +16,7 @@ fn patient() -> Settings {
 /// Starts a visit that is waited for later.
 fn visit(scene: &Scene, text: &'static str) -> tokio::task::JoinHandle<Obtained> {
     let certificates = scene.certificates.clone();
-    tokio::spawn(async move { certificates.obtain(&name(text)).await })
+    tokio::spawn(async move { certificates.obtain(&name(text), None).await })
 }
 
 #[tokio::test]
@@ -130,7 +130,7 @@ async fn without_the_store_nothing_is_ordered_and_known_names_are_served() {
     two.obtain("a.example").await.unwrap();
     one.store.break_down();
     for scene in [&one, &two] {
-        assert!(scene.certificates.find(&name("a.example")).is_some());
+        assert!(scene.certificates.find(&name("a.example"), None).is_some());
         assert!(matches!(scene.obtain("b.example").await, Err(ObtainError::Load(LoadError::Store(_)))));
     }
     assert_eq!(one.ca.orders(), 1);
@@ -147,7 +147,7 @@ async fn a_certificate_of_another_edge_takes_the_place_of_the_one_in_memory() {
     one.clock.advance(DAY);
     let young = one.ca.bundle(&subject("a.example"), one.clock.now());
     one.certificates.insert(&subject("a.example"), &young).await.unwrap();
-    until(|| two.certificates.find(&name("a.example")).is_some_and(|leaf| leaf.serial() != old.serial())).await;
+    until(|| two.certificates.find(&name("a.example"), None).is_some_and(|leaf| leaf.serial() != old.serial())).await;
     assert!(!two.certificates.is_planned(&subject("b.example")));
     one.obtain("b.example").await.unwrap();
     until(|| two.certificates.is_planned(&subject("b.example"))).await;

@@ -29,8 +29,7 @@ impl Scene {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_order_that_a_dead_process_left_for_another_tenant_is_not_resumed() {
+async fn a_process_died_with_an_order_of_the_first_tenant() -> Scene {
     let scene = Scene::start().await;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let certificates = scene.manager();
@@ -39,6 +38,12 @@ async fn an_order_that_a_dead_process_left_for_another_tenant_is_not_resumed() {
     scene.proxy.answer_reached(Kind::Finalize).await;
     runtime.shutdown_background();
     scene.proxy.release();
+    scene
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_a_dead_process_left_for_another_tenant_is_not_resumed() {
+    let scene = a_process_died_with_an_order_of_the_first_tenant().await;
     let former = scene.journalled_key().expect("the order was journalled");
 
     let leaf = scene.manager().obtain(&name(NAME), Some(&tenant("app_2"))).await.unwrap();
@@ -50,14 +55,7 @@ async fn an_order_that_a_dead_process_left_for_another_tenant_is_not_resumed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_that_a_dead_process_left_for_the_same_tenant_is_resumed_and_noted() {
-    let scene = Scene::start().await;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let certificates = scene.manager();
-    scene.proxy.hold_answer(Kind::Finalize);
-    runtime.spawn(async move { certificates.obtain(&name(NAME), Some(&tenant("app_1"))).await });
-    scene.proxy.answer_reached(Kind::Finalize).await;
-    runtime.shutdown_background();
-    scene.proxy.release();
+    let scene = a_process_died_with_an_order_of_the_first_tenant().await;
     // The next process is not told whose the name is before it finishes the order.
     let certificates = scene.manager();
     let _running = run(&certificates);

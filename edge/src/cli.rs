@@ -141,6 +141,11 @@ fn print_json(value: &impl serde::Serialize) -> ExitCode {
     }
 }
 
+/// What every command that asks or reads needs: the configuration and a runtime; mistakes are printed.
+fn prepare(path: &std::path::Path) -> Result<(EdgeConfig, tokio::runtime::Runtime), ExitCode> {
+    Ok((load_or_print(path)?, runtime()?))
+}
+
 /// A runtime for a command that asks one thing.
 fn runtime() -> Result<tokio::runtime::Runtime, ExitCode> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {

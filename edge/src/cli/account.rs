@@ -4,7 +4,7 @@ use std::{path::Path, process::ExitCode, time::Duration};
 
 use clap::Subcommand;
 
-use super::{Format, complain, load_or_print, print_json, runtime, say};
+use super::{Format, complain, prepare, print_json, say};
 
 /// For orders in flight to end, and a few requests to each CA.
 const TIMEOUT: Duration = Duration::from_secs(300);
@@ -17,12 +17,8 @@ pub(crate) enum Command {
 
 pub(super) fn run(path: &Path, command: &Command, format: Format) -> ExitCode {
     let Command::Rollover = command;
-    let config = match load_or_print(path) {
-        Ok(config) => config,
-        Err(code) => return code,
-    };
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
+    let (config, runtime) = match prepare(path) {
+        Ok(ready) => ready,
         Err(code) => return code,
     };
     let admin = config.listen.admin;

@@ -13,7 +13,7 @@ use names::Subject;
 use prometheus::Registry;
 use serde::Serialize;
 
-use super::{Format, complain, load_or_print, print_json, runtime, say};
+use super::{Format, complain, prepare, print_json, say};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -63,12 +63,8 @@ struct Shown {
 }
 
 pub(super) fn run(path: &Path, command: Command, format: Format) -> ExitCode {
-    let config = match load_or_print(path) {
-        Ok(config) => config,
-        Err(code) => return code,
-    };
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
+    let (config, runtime) = match prepare(path) {
+        Ok(ready) => ready,
         Err(code) => return code,
     };
     let result = runtime.block_on(async {

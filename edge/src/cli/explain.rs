@@ -2,15 +2,11 @@
 
 use std::{path::Path, process::ExitCode};
 
-use super::{Format, complain, load_or_print, print_json, runtime, say};
+use super::{Format, complain, prepare, print_json, say};
 
 pub(super) fn explain(path: &Path, hostname: &str, format: Format) -> ExitCode {
-    let config = match load_or_print(path) {
-        Ok(config) => config,
-        Err(code) => return code,
-    };
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
+    let (config, runtime) = match prepare(path) {
+        Ok(ready) => ready,
         Err(code) => return code,
     };
     let query: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("hostname", hostname).finish();

@@ -2,15 +2,11 @@
 
 use std::{path::Path, process::ExitCode};
 
-use super::{Format, complain, load_or_print, print_json, runtime, say};
+use super::{Format, complain, prepare, print_json, say};
 
 pub(super) fn reload(path: &Path, format: Format) -> ExitCode {
-    let config = match load_or_print(path) {
-        Ok(config) => config,
-        Err(code) => return code,
-    };
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
+    let (config, runtime) = match prepare(path) {
+        Ok(ready) => ready,
         Err(code) => return code,
     };
     let answer = runtime.block_on(edge::admin_client::ask(config.listen.admin, http::Method::POST, "/reload"));

@@ -63,7 +63,7 @@ pub use domain_connect::{Manner, TemplateProvider};
 pub use edge::{EdgeOptions, EdgeProcess, Predecessor, Rival};
 pub use gate::{FakeGate, Reply};
 pub use loopback::Loopback;
-pub use origin::{BadOrigin, Echo, Misbehaviour, Origin};
+pub use origin::{BadOrigin, Echo, Misbehaviour, Origin, Passing, RecordRelay};
 pub use pebble::{Pebble, PebbleOptions};
 pub use postgres::Postgres;
 pub use receiver::{Message, Receiver, Taking};

@@ -1,6 +1,8 @@
-//! [`Origin`]: a well-behaved web server that tells what reached it, and [`BadOrigin`]: one that does not behave.
+//! [`Origin`]: a well-behaved web server that tells what reached it, [`BadOrigin`]: one that does not behave, and
+//! [`RecordRelay`]: a way to one that does not.
 
 mod bad;
+mod relay;
 mod routes;
 
 use std::{
@@ -19,6 +21,7 @@ use tempfile::TempDir;
 use crate::{Ca, Loopback, latch::Latch, server::Server};
 
 pub use bad::{BadOrigin, Misbehaviour};
+pub use relay::{Passing, RecordRelay};
 
 /// What `/echo` says about the request that it answers, as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

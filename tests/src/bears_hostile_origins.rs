@@ -1,7 +1,16 @@
 //! What an origin sends is as strange as what a visitor sends: it ends that exchange, and that connection, and no other.
 
+use std::time::Duration;
+
 use http::StatusCode;
-use test_support::{BadOrigin, Misbehaviour, Reply, client::http as client_http};
+use test_support::{
+    BadOrigin, Misbehaviour, Passing, RecordRelay, Reply,
+    client::{
+        frames::{Frame, Frames},
+        http as client_http,
+    },
+    wait,
+};
 
 use crate::stack::Proxying;
 
@@ -135,4 +144,98 @@ async fn an_origin_whose_certificate_has_run_out_gets_no_request() {
     stack.gate.set("expired.test", Reply::origin(&format!("https://{}", expired.authority())));
     assert_eq!(stack.get("expired.test", "/").await.unwrap().status(), StatusCode::BAD_GATEWAY);
     assert_eq!(stack.access_line(502).await["error"], "origin_not_trusted");
+}
+
+/// Nothing here ends because its time is up.
+const NO_HURRY: &str = "[limits]\nbreaker_exchanges = 1000000\nresponse_header_timeout = \"10m\"";
+
+#[tokio::test]
+async fn an_answer_whose_records_come_in_pieces_arrives_whole() {
+    let stack = Proxying::start_with(NO_HURRY).await;
+    let millisecond = Duration::from_millis(1);
+    for (n, (size, pause)) in [(1, Duration::ZERO), (7, Duration::ZERO), (1400, millisecond)].into_iter().enumerate() {
+        let how = Passing::Pieces(size, pause);
+        let relay = RecordRelay::start(&stack.host, &stack.origin.tls_h1_url(), how).await;
+        let name = format!("pieces{n}.test");
+        stack.gate.set(&name, Reply::origin(&relay.url()));
+        for alpn in ["http/1.1", "h2"] {
+            let client = stack.client().alpn(&[alpn]);
+            let mut http = client.visit(stack.edge.https(), &name).await.unwrap().http().await.unwrap();
+            // The connection that the first one leaves behind serves the second.
+            for _ in 0..2 {
+                let response = http.get(&name, "/bytes/100000").await.unwrap();
+                assert_eq!(response.body().len(), 100_000, "{how:?} {alpn}");
+                assert!(response.body().iter().all(|byte| *byte == b'b'), "{how:?} {alpn}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_within_a_record_ends_at_once() {
+    let stack = Proxying::start_with(NO_HURRY).await;
+    for (n, how) in [Passing::EndsWithin, Passing::ResetsWithin].into_iter().enumerate() {
+        let relay = RecordRelay::start(&stack.host, &stack.origin.tls_h1_url(), how).await;
+        let name = format!("within{n}.test");
+        stack.gate.set(&name, Reply::origin(&relay.url()));
+        for alpn in ["http/1.1", "h2"] {
+            let client = stack.client().alpn(&[alpn]);
+            let mut http = client.visit(stack.edge.https(), &name).await.unwrap().http().await.unwrap();
+            // Its head is in the record that does not end.
+            let response = http.get(&name, "/bytes/100000").await.unwrap();
+            assert_eq!(response.status(), StatusCode::BAD_GATEWAY, "{how:?} {alpn}");
+        }
+    }
+    assert_eq!(stack.get("fine.test", "/").await.unwrap().status(), StatusCode::OK);
+}
+
+/// Measured with nothing beside it.
+mod alone {
+    use super::*;
+
+    /// What a hostile connection may make the edge keep.
+    const PINNED_KIB: u64 = 2 * 1024;
+    /// Such connections at once, so that what one of them pins stands out from what a process keeps anyway.
+    const HOSTILE: u64 = 8;
+    /// Streams of each.
+    const STREAMS: u64 = 100;
+    /// How long the allocator may take to return what nobody uses.
+    const SETTLE: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn records_that_origins_begin_and_never_end_pin_little() {
+        let stack = Proxying::start_with(NO_HURRY).await;
+        let relay = RecordRelay::start(&stack.host, &stack.origin.tls_h1_url(), Passing::AllButTheEnd).await;
+        stack.gate.set("begun.test", Reply::origin(&relay.url()));
+        // What a process allocates once is there.
+        drop(begin(&stack, &relay, 2).await);
+        stack.p99("b.test").await;
+        let before = stack.resident_kib();
+        let hostile = begin(&stack, &relay, HOSTILE).await;
+        // What was sent has come to the edge long before these are answered.
+        stack.p99("b.test").await;
+        let pinned = || stack.resident_kib().saturating_sub(before) / HOSTILE;
+        let little = wait::within(SETTLE, async || {
+            // It looks for what to give back when it is asked for more.
+            stack.get("b.test", "/").await.unwrap();
+            (pinned() <= PINNED_KIB).then_some(())
+        });
+        assert!(little.await.is_some(), "{} KiB for each connection", pinned());
+        drop(hostile);
+    }
+
+    /// So many connections that ask for a hundred answers each, once all answers are begun.
+    async fn begin(stack: &Proxying, relay: &RecordRelay, connections: u64) -> Vec<Frames> {
+        let (begun, mut hostile) = (relay.broken() as u64, Vec::new());
+        for _ in 0..connections {
+            let mut frames = stack.frames("begun.test", &[]).await;
+            for n in 0..STREAMS as u32 {
+                frames.send(&Frame::get(2 * n + 1, "begun.test", "/bytes/100000")).await.unwrap();
+            }
+            hostile.push(frames);
+        }
+        let all = begun + connections * STREAMS;
+        wait::until("every answer is begun", async || (relay.broken() as u64 >= all).then_some(())).await;
+        hostile
+    }
 }

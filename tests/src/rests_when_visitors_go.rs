@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use test_support::{
+    Passing, RecordRelay, Reply,
     client::{
         Raw, Visit,
         frames::{Frame, Frames, request},
@@ -169,5 +170,28 @@ async fn a_half_closed_tunnel_and_a_stalled_upload_cost_no_processor_time() {
         uploads.push(frames);
     }
     until_at_rest(&stack, "tunnels and uploads").await;
+    assert_eq!(stack.get("other.test", "/bytes/3").await.unwrap().body().len(), 3);
+}
+
+/// What was sent of a record would make an edge that waits for the rest look again and again.
+#[tokio::test]
+async fn records_that_origins_never_end_cost_no_processor_time() {
+    let stack = Proxying::start_with(PATIENT).await;
+    let mut kept = Vec::new();
+    for (name, how) in [("begun.test", Passing::AllButTheEnd), ("ended.test", Passing::EndsWithin)] {
+        let relay = RecordRelay::start(&stack.host, &stack.origin.tls_h1_url(), how).await;
+        stack.gate.set(name, Reply::origin(&relay.url()));
+        let mut visitors = Vec::new();
+        for _ in 0..EACH {
+            let (mut frames, mut raw) = (stack.frames(name, &[]).await, stack.raw(name).await);
+            frames.send(&Frame::get(1, name, "/bytes/100000")).await.unwrap();
+            raw.send(format!("GET /bytes/100000 HTTP/1.1\r\nHost: {name}\r\n\r\n")).await.unwrap();
+            visitors.push((frames, raw));
+        }
+        let all = 2 * EACH;
+        wait::until("every answer is begun", async || (relay.broken() >= all).then_some(())).await;
+        kept.push((relay, visitors));
+    }
+    until_at_rest(&stack, "answers that are begun").await;
     assert_eq!(stack.get("other.test", "/bytes/3").await.unwrap().body().len(), 3);
 }

@@ -4,6 +4,7 @@
 mod bad;
 mod relay;
 mod routes;
+mod ticket;
 
 use std::{
     net::{Ipv6Addr, SocketAddr},

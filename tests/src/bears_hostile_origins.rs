@@ -189,6 +189,25 @@ async fn an_answer_that_breaks_off_within_a_record_ends_at_once() {
     assert_eq!(stack.get("fine.test", "/").await.unwrap().status(), StatusCode::OK);
 }
 
+#[tokio::test]
+async fn an_origin_that_sends_a_session_ticket_without_end_is_hung_up_on() {
+    let mut stack = Proxying::start_with(NO_HURRY).await;
+    let (endless, root) = BadOrigin::endless_ticket(&stack.host).await;
+    let roots = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(roots.path(), root).unwrap();
+    let roots = format!("[proxy]\norigin_ca_root = {:?}", roots.path());
+    stack.edge.configure(|options| *options = options.clone().set(&roots));
+    stack.edge.restart().await;
+    stack.gate.set("ticket.test", Reply::origin(&format!("https://{}", endless.authority())));
+    for (requests, alpn) in ["http/1.1", "h2"].into_iter().enumerate() {
+        let client = stack.client().alpn(&[alpn]);
+        let mut http = client.visit(stack.edge.https(), "ticket.test").await.unwrap().http().await.unwrap();
+        assert_eq!(http.get("ticket.test", "/").await.unwrap().status(), StatusCode::BAD_GATEWAY, "{alpn}");
+        assert_eq!(stack.access_line(502).await["error"], "origin_broken");
+        assert_eq!(endless.connections(), requests + 1, "{alpn}");
+    }
+}
+
 /// Measured with nothing beside it.
 mod alone {
     use super::*;

@@ -65,7 +65,8 @@ impl Dialler {
         let Some(name) = &place.tls else { return Ok(Socket::Plain(tcp)) };
         let records = Records::new(tcp).map_err(refused)?;
         let secured = timeout(limit, self.tls.connect(name.clone(), records)).await;
-        let tls = secured.map_err(|_| late(ErrorType::TLSHandshakeTimedout))?.map_err(not_trusted)?;
+        let mut tls = secured.map_err(|_| late(ErrorType::TLSHandshakeTimedout))?.map_err(not_trusted)?;
+        tls.get_mut().0.heard();
         Ok(Socket::Tls(Box::new(tls)))
     }
 

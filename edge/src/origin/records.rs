@@ -5,6 +5,10 @@
 //! whole it gets no more than the first read brings: the rest stays in the kernel until all of it lies there, so that an
 //! origin that begins a record and never ends it makes the edge keep next to nothing.
 //!
+//! The same goes for what a whole record only begins: a message of the handshake may go on in the next one, and the
+//! library joins up to 64 KiB of it. Behind the handshake come session tickets of a few hundred bytes. An origin that
+//! sends more without a byte of content is hung up on.
+//!
 //! `SO_RCVLOWAT` would have the kernel wait, but it has to be set and taken back for every record, and each time the
 //! socket has to turn ready anew. To ask how much lies there (`FIONREAD`) is one call for each record.
 
@@ -23,7 +27,8 @@ use tokio::{
 
 /// Type, version and length of a record.
 const HEADER: usize = 5;
-/// Most bytes that are read when a record begins, whether it is whole or not. The TLS library asks for as many.
+/// Most bytes that are read when a record begins, whether it is whole or not. The TLS library asks for as many. What came
+/// since it last gave content is counted in: it may lie there, as the start of a message.
 const FIRST: usize = 4 * 1024;
 /// The part of its buffer that the kernel is trusted to fill: it counts the room that packets take, which may be a
 /// multiple of what they bring, and shuts the window before the buffer is full.
@@ -38,6 +43,8 @@ pub(super) struct Records {
     there: usize,
     /// No more than this is waited for at once. What the kernel will never hold whole is read in parts.
     most_waited_for: usize,
+    /// What came since there was content; none while the handshake lasts.
+    quiet: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,21 +62,35 @@ impl Records {
     /// The kernel's.
     pub(super) fn new(tcp: TcpStream) -> io::Result<Self> {
         let most_waited_for = (SockRef::from(&tcp).recv_buffer_size()? / TRUSTED).max(1);
-        Ok(Self { tcp, at: START, there: 0, most_waited_for })
+        Ok(Self { tcp, at: START, there: 0, most_waited_for, quiet: None })
     }
 
     pub(super) fn get_ref(&self) -> &TcpStream {
         &self.tcp
     }
 
+    /// The handshake is done, or what came since has brought content.
+    pub(super) fn heard(&mut self) {
+        self.quiet = Some(0);
+    }
+
     /// How much may be read now. At the start of a record it is what comes: most are small and come together. Of one that
     /// has begun it is what lies there, and that is its whole rest.
     fn poll_most(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let At::Content(left) = self.at else { return Poll::Ready(Ok(FIRST)) };
+        let At::Content(left) = self.at else { return Poll::Ready(self.first()) };
         if self.there == 0 {
             self.there = ready!(self.poll_there(cx, left))?;
         }
         Poll::Ready(Ok(self.there.min(left)))
+    }
+
+    fn first(&self) -> io::Result<usize> {
+        match self.quiet {
+            Some(quiet) if quiet > FIRST && self.at == START => {
+                Err(io::Error::new(io::ErrorKind::InvalidData, "TLS records without content"))
+            }
+            quiet => Ok(FIRST.saturating_sub(quiet.unwrap_or(0)).max(HEADER)),
+        }
     }
 
     /// Waits until `left` bytes lie in the kernel, or as many as it is trusted to hold, or until no more will come.
@@ -134,6 +155,7 @@ impl AsyncRead for Records {
         let came = part.filled().len();
         buf.set_filled(before + came);
         this.there = this.there.saturating_sub(came);
+        this.quiet = this.quiet.map(|quiet| quiet + came);
         this.at = this.at.walk(buf.filled().get(before..).unwrap_or_default());
         Poll::Ready(Ok(()))
     }
@@ -291,6 +313,33 @@ mod tests {
         records.read_exact(&mut all).await.unwrap();
         assert_eq!(all, bytes);
         sends.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn records_without_content_come_to_an_end_once_the_handshake_is_done() {
+        let (mut records, mut theirs) = connect(None).await;
+        let mut buf = [0; 20_000];
+        let mut receive = async |records: &mut Records, content| {
+            theirs.write_all(&record(content)).await.unwrap();
+            until_there(records, HEADER + content).await;
+            records.read_exact(&mut buf[..HEADER + content]).await
+        };
+        // A handshake may be as long as it likes.
+        receive(&mut records, 10_000).await.unwrap();
+        receive(&mut records, 10_000).await.unwrap();
+        records.heard();
+        // Content is, too.
+        for _ in 0..2 {
+            receive(&mut records, 10_000).await.unwrap();
+            records.heard();
+        }
+        receive(&mut records, 1000).await.unwrap();
+        receive(&mut records, 3000).await.unwrap();
+        // What lies there, perhaps, and what is read of the next one are no more together.
+        assert_eq!(records.first().unwrap(), FIRST - 4010);
+        receive(&mut records, 100).await.unwrap();
+        let error = receive(&mut records, 100).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 
     #[test]

@@ -83,6 +83,7 @@ fn poll_record(tls: &mut TlsStream<Records>, cx: &mut Context<'_>, came: &mut By
         came.extend_from_slice(content);
         let taken = content.len();
         Pin::new(&mut *tls).consume(taken);
+        tls.get_mut().0.heard();
     }
     Poll::Ready(Ok(came.len() - before))
 }

@@ -8,6 +8,7 @@ use tokio::{
     net::TcpStream,
 };
 
+use super::ticket;
 use crate::{Ca, Loopback, body, server::Server};
 
 /// Nothing ever listens here on a [`Loopback`].
@@ -63,6 +64,22 @@ impl BadOrigin {
         let identity = ca.issue_valid(&[&host.ip().to_string()], (2020, 1, 1), (2020, 2, 1));
         let answer = |_| std::future::ready(Ok(body::status(StatusCode::OK)));
         let server = Server::start(host.at(0), Some(identity.server(&["http/1.1"])), answer).await;
+        (Self { address: server.address, server: Some(server) }, ca.root_pem())
+    }
+
+    /// A server over TLS that answers requests with a session ticket without end, which is no answer. Second: the root that
+    /// its certificate is from.
+    pub async fn endless_ticket(host: &Loopback) -> (Self, String) {
+        let ca = Ca::new("Namegate test root of an endless ticket");
+        let tls = ca.issue(&[&host.ip().to_string()]).server(&["http/1.1"]);
+        let server = Server::start_raw(host.at(0), move |tcp| {
+            let tls = tls.clone();
+            async move {
+                // The edge hangs up.
+                let _ = ticket::serve(tcp, &tls).await;
+            }
+        })
+        .await;
         (Self { address: server.address, server: Some(server) }, ca.root_pem())
     }
 

@@ -44,7 +44,7 @@ use self::{
 pub use self::{http::HttpError, skew::ClockSkew};
 use crate::{
     Applicant, Bundle, ChallengeKind, Challenges, DnsError, DnsSolver, IssueError, Issued, Issuer, IssuerKey,
-    OrderLimit, Preflight, Progress, RenewalHint, RolloverError, Store, challenges::Guard, file_store::safe,
+    OrderLimits, Preflight, Progress, Rate, RenewalHint, RolloverError, Store, challenges::Guard, file_store::safe,
 };
 
 /// An order that takes longer than this is given up for now; it is resumed by the next attempt.
@@ -119,7 +119,7 @@ pub enum AcmeError {
 pub struct AcmeIssuer {
     settings: Settings,
     key: IssuerKey,
-    limit: Option<OrderLimit>,
+    limits: OrderLimits,
     accounts: Accounts,
     journal: Journal,
     challenges: Arc<Challenges>,
@@ -147,7 +147,7 @@ impl AcmeIssuer {
         let bad = || AcmeError::Directory { directory: settings.directory.clone() };
         let url = reqwest::Url::parse(&settings.directory).map_err(|_| bad())?;
         let host = url.host_str().filter(|_| url.scheme() == "https").ok_or_else(bad)?;
-        let limit = published_limit(host);
+        let limits = published_limits(host);
         let key = issuer_key(&url, host);
         let skew = Arc::new(Skew::new(key.clone(), Arc::clone(&clock)));
         let http = Http::new(settings.ca_root.as_deref(), &settings.directory, Arc::clone(&skew))?;
@@ -155,13 +155,16 @@ impl AcmeIssuer {
         let journal = Journal::new(store, &key);
         let ways = Ways::default();
         let (records, preflight) = (None, None);
-        Ok(Self { settings, key, limit, accounts, journal, challenges, records, preflight, clock, skew, ways })
+        Ok(Self { settings, key, limits, accounts, journal, challenges, records, preflight, clock, skew, ways })
     }
 
-    /// Sets the CA's limit on orders, for CAs whose limit we do not know or that granted another one.
+    /// What the CA granted instead of what it publishes, counted as Let's Encrypt does: orders of the account within
+    /// three hours, and new certificates for names of one registered domain within seven days.
     #[must_use]
-    pub fn with_order_limit(mut self, limit: Option<OrderLimit>) -> Self {
-        self.limit = limit;
+    pub fn with_granted(mut self, orders: Option<u32>, domain_certificates: Option<u32>) -> Self {
+        let rate = |most, per| Rate { most, per };
+        self.limits.account = orders.map(|most| rate(most, ACCOUNT_WINDOW)).or(self.limits.account);
+        self.limits.domain = domain_certificates.map(|most| rate(most, NAMES_WINDOW)).or(self.limits.domain);
         self
     }
 
@@ -301,8 +304,8 @@ impl Issuer for AcmeIssuer {
         "acme"
     }
 
-    fn order_limit(&self) -> Option<OrderLimit> {
-        self.limit
+    fn order_limits(&self) -> OrderLimits {
+        self.limits
     }
 
     async fn is_ready(&self, name: &Subject) -> Result<(), IssueError> {
@@ -404,15 +407,27 @@ fn issuer_key(url: &reqwest::Url, host: &str) -> IssuerKey {
     IssuerKey::new(safe(&format!("{host}{port}{hyphen}{path}")))
 }
 
-/// What Let's Encrypt publishes for its directories (<https://letsencrypt.org/docs/rate-limits/>): renewals that name
-/// what they replace are exempt. Other CAs publish nothing that could be kept to.
-fn published_limit(host: &str) -> Option<OrderLimit> {
-    let orders = match host {
-        "acme-v02.api.letsencrypt.org" => 300,
-        "acme-staging-v02.api.letsencrypt.org" => 1500,
-        _ => return None,
+/// The time within which Let's Encrypt counts the orders of an account …
+const ACCOUNT_WINDOW: Duration = Duration::from_secs(3 * 3600);
+/// … and new certificates.
+const NAMES_WINDOW: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// What Let's Encrypt publishes for its directories (<https://letsencrypt.org/docs/rate-limits/>,
+/// <https://letsencrypt.org/docs/staging-environment/>): renewals that name what they replace are exempt. Other CAs
+/// publish nothing that could be kept to.
+fn published_limits(host: &str) -> OrderLimits {
+    let (orders, of_domain, of_name) = match host {
+        "acme-v02.api.letsencrypt.org" => (300, 50, 5),
+        "acme-staging-v02.api.letsencrypt.org" => (1500, 30_000, 30_000),
+        _ => return OrderLimits::default(),
     };
-    Some(OrderLimit { orders, per: Duration::from_secs(3 * 3600), renewals_exempt: true })
+    let rate = |most, per| Some(Rate { most, per });
+    OrderLimits {
+        account: rate(orders, ACCOUNT_WINDOW),
+        domain: rate(of_domain, NAMES_WINDOW),
+        name: rate(of_name, NAMES_WINDOW),
+        renewals_exempt: true,
+    }
 }
 
 #[cfg(test)]

@@ -1,241 +1,277 @@
 //! How many orders may be placed, and how many at once.
 //!
-//! A CA's published limit on orders is modelled as a token bucket, so that we wait here instead of being refused there:
-//! `orders` at once, then one every `per / orders`. Renewals have a bucket of their own, or none where the CA exempts
-//! them, and slots of their own, so that new names can never starve them, nor they new names. Waiting is bounded in
-//! time and in number.
+//! What a CA publishes about how much it takes is modelled as token buckets, so that we wait here instead of being
+//! refused there, which counts as one more request and makes nothing better: `most` at once, then one every
+//! `per / most`. There are buckets for the account, for each registered domain and for each name. No tenant can use up
+//! what the account may order: each has a fifth of it, and takes more only from the upper half.
+//!
+//! Renewals have a bucket of their own, or none where the CA exempts them, and slots of their own, so that new names can
+//! never starve them, nor they new names. Waiting is bounded in time and in number.
+//!
+//! What was ordered is known to whoever ordered it, and told by the store to everybody else: after a restart, and to
+//! other edges with the same store.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use clock::{SharedClock, Timestamp};
+use names::{Subject, Tenant, registrable};
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{OrderLimit, life::Lane};
+use crate::{OrderLimits, Rate, life::Lane};
+
+mod bucket;
+mod slots;
+mod table;
+#[cfg(test)]
+mod tests;
+mod turns;
+
+pub(crate) use slots::Slots;
+
+use bucket::{Bucket, Size};
+use table::Table;
 
 /// Longest wait for a token; past it the caller is told when to come back, and its slot goes to another name.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// New names that may wait for a slot. At 16 orders per second and CA they would be through in ten minutes.
-const QUEUE: usize = 10_000;
-/// Of the slots, one in this many is kept for renewals.
-const RENEWAL_SHARE: usize = 4;
-
-/// A token bucket on timestamps: only the moment at which it will be full again is kept.
-#[derive(Debug, Clone, Copy)]
-struct Bucket {
-    /// Time in which one token comes back.
-    every: Duration,
-    /// How far `full_at` may lie ahead before the bucket is empty.
-    depth: Duration,
-    full_at: Timestamp,
-}
-
-impl Bucket {
-    fn new(limit: OrderLimit) -> Self {
-        let every = limit.per / limit.orders.max(1);
-        Self { every, depth: limit.per.saturating_sub(every), full_at: Timestamp::EPOCH }
-    }
-
-    /// Reserves a token; the moment from which it may be used, or, if that is later than `latest`, that moment as an
-    /// error and no reservation.
-    fn reserve(&mut self, now: Timestamp, latest: Timestamp) -> Result<Timestamp, Timestamp> {
-        let start = now.max(self.full_at - self.depth);
-        match start <= latest {
-            true => {
-                self.full_at = self.full_at.max(now) + self.every;
-                Ok(start)
-            }
-            false => Err(start),
-        }
-    }
-}
+/// A tenant's own part of what the account may order is one in this many.
+const SHARE: u32 = 5;
 
 /// The order budget of one issuer.
 pub(crate) struct Budget {
     clock: SharedClock,
-    new: Option<Mutex<Bucket>>,
-    renewals: Option<Mutex<Bucket>>,
+    limits: OrderLimits,
+    books: Mutex<Books>,
+}
+
+struct Books {
+    /// The account's; nothing is ordered without it.
+    account: Option<(Size, Bucket)>,
+    renewals: Option<(Size, Bucket)>,
+    tenants: Option<Table<Tenant>>,
+    domains: Option<Table<Arc<str>>>,
+    /// Always there: it also tells which orders are known.
+    names: Table<Subject>,
+}
+
+/// What is about to be ordered.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) name: &'a Subject,
+    pub(crate) tenant: Option<&'a Tenant>,
+    pub(crate) lane: Lane,
+}
+
+/// A limit is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Full {
+    pub(crate) limit: Limit,
+    /// When there is room again.
+    pub(crate) until: Timestamp,
+}
+
+/// Which one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limit {
+    Account,
+    Tenant,
+    Domain,
+    Name,
+}
+
+/// How much of a budget is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Use {
+    /// Orders that the account may place now, if that is limited.
+    pub(crate) left: Option<u32>,
+    /// Tenants, domains and names that are remembered.
+    pub(crate) tenants: usize,
+    pub(crate) domains: usize,
+    pub(crate) names: usize,
+}
+
+/// An order was let through. If no certificate comes of it, the limits that count certificates get theirs back.
+pub(crate) struct Admission<'a> {
+    budget: &'a Budget,
+    taken: Option<Taken>,
+}
+
+struct Taken {
+    name: Subject,
+    domain: Arc<str>,
+    at: Timestamp,
 }
 
 impl Budget {
-    /// The budget that `limit` allows; without one everything goes at once.
-    pub(crate) fn new(limit: Option<OrderLimit>, clock: SharedClock) -> Self {
-        let bucket = || limit.map(|limit| Mutex::new(Bucket::new(limit)));
-        let exempt = limit.is_some_and(|limit| limit.renewals_exempt);
-        Self { clock, new: bucket(), renewals: if exempt { None } else { bucket() } }
-    }
-
-    /// Waits for a token, at most [`LONGEST_WAIT`]; the error is when one will be there.
-    pub(crate) async fn token(&self, lane: Lane) -> Result<(), Timestamp> {
-        let bucket = match lane {
-            Lane::New => &self.new,
-            Lane::Retry | Lane::Renewal => &self.renewals,
+    /// The budget that `limits` allow.
+    pub(crate) fn new(limits: OrderLimits, clock: SharedClock) -> Self {
+        let single = |rate: Rate| (Size::new(rate), Bucket::default());
+        let share = |rate: Rate| Rate { most: (rate.most / SHARE).max(1), ..rate };
+        let books = Books {
+            account: limits.account.map(single),
+            renewals: limits.account.filter(|_| !limits.renewals_exempt).map(single),
+            tenants: limits.account.map(|rate| Table::new(Size::new(share(rate)))),
+            domains: limits.domain.map(|rate| Table::new(Size::new(rate))),
+            names: Table::new(limits.name.map_or(Size::UNLIMITED, Size::new)),
         };
-        let Some(bucket) = bucket else { return Ok(()) };
+        Self { clock, limits, books: Mutex::new(books) }
+    }
+
+    /// Waits until `wanted` may be ordered, at most [`LONGEST_WAIT`].
+    pub(crate) async fn admit(&self, wanted: Wanted<'_>) -> Result<Admission<'_>, Full> {
         let now = self.clock.now();
-        let start = bucket.lock().reserve(now, now + LONGEST_WAIT)?;
+        let (start, taken) = match wanted.lane {
+            Lane::New => {
+                let domain = domain(wanted.name);
+                let start = self.books.lock().reserve(wanted, &domain, now)?;
+                let taken = Taken { name: wanted.name.clone(), domain, at: start };
+                (start, self.limits.are_set().then_some(taken))
+            }
+            Lane::Retry | Lane::Renewal => (self.books.lock().reserve_renewal(now)?, None),
+        };
+        // From here on what was taken is given back if the caller goes.
+        let admission = Admission { budget: self, taken };
         self.clock.sleep_until(start).await;
-        Ok(())
+        Ok(admission)
     }
-}
 
-/// The slots of orders in flight, all issuers together.
-pub(crate) struct Slots {
-    new: Arc<Semaphore>,
-    renewals: Arc<Semaphore>,
-    waiting: AtomicUsize,
-}
+    /// Whether what was ordered at `at` may still matter.
+    pub(crate) fn counts(&self, at: Timestamp) -> bool {
+        let limits = [self.limits.account, self.limits.domain, self.limits.name];
+        limits.into_iter().flatten().any(|rate| self.clock.now() < at + rate.per)
+    }
 
-/// Too many names wait for a slot already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct QueueFull;
-
-impl Slots {
-    /// `in_flight` slots, at least one for each lane.
-    pub(crate) fn new(in_flight: usize) -> Self {
-        let renewals = (in_flight / RENEWAL_SHARE).max(1);
-        let new = in_flight.saturating_sub(renewals).max(1);
-        Self {
-            new: Arc::new(Semaphore::new(new)),
-            renewals: Arc::new(Semaphore::new(renewals)),
-            waiting: AtomicUsize::new(0),
+    /// Counts what was ordered elsewhere or before, oldest first; what is known already counts once.
+    pub(crate) fn count(&self, name: &Subject, tenant: Option<&Tenant>, at: Timestamp) {
+        if self.limits.are_set() {
+            let now = self.clock.now();
+            self.books.lock().count(name, tenant, at, now);
         }
     }
 
-    /// A slot for a new name; waits in a queue of bounded length, first come first served.
-    pub(crate) async fn wait(&self) -> Result<OwnedSemaphorePermit, QueueFull> {
-        if let Ok(slot) = Arc::clone(&self.new).try_acquire_owned() {
-            return Ok(slot);
-        }
-        let _place = Place::take(&self.waiting)?;
-        // The semaphore is never closed; if it were, no order could be placed.
-        Arc::clone(&self.new).acquire_owned().await.map_err(|_| QueueFull)
-    }
-
-    /// A slot for a renewal, if one is free.
-    pub(crate) fn try_renewal(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.renewals).try_acquire_owned().ok()
-    }
-
-    /// How many new names wait.
-    pub(crate) fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
-    }
-}
-
-/// A place in the queue, given back on drop.
-struct Place<'a>(&'a AtomicUsize);
-
-impl<'a> Place<'a> {
-    fn take(waiting: &'a AtomicUsize) -> Result<Self, QueueFull> {
-        let place = Self(waiting);
-        match waiting.fetch_add(1, Ordering::Relaxed) < QUEUE {
-            true => Ok(place),
-            false => Err(QueueFull),
-        }
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clock::ManualClock;
-
-    use super::*;
-
-    const LETS_ENCRYPT: OrderLimit =
-        OrderLimit { orders: 300, per: Duration::from_secs(3 * 3600), renewals_exempt: true };
-
-    fn at(secs: u64) -> Timestamp {
-        Timestamp::from_millis(secs * 1000)
-    }
-
-    #[test]
-    fn three_hundred_orders_go_at_once_and_then_one_every_36_seconds() {
-        let mut bucket = Bucket::new(LETS_ENCRYPT);
-        let now = at(1_000_000);
-        for _ in 0..300 {
-            assert_eq!(bucket.reserve(now, now), Ok(now));
-        }
-        let next = now + Duration::from_secs(36);
-        assert_eq!(bucket.reserve(now, now), Err(next));
-        assert_eq!(bucket.reserve(now, now + LONGEST_WAIT), Err(next), "a refusal reserves nothing");
-        assert_eq!(bucket.reserve(next, next), Ok(next));
-        assert_eq!(bucket.reserve(next, next), Err(next + Duration::from_secs(36)));
-    }
-
-    #[test]
-    fn no_window_of_three_hours_after_the_first_sees_more_than_the_limit() {
-        let mut bucket = Bucket::new(LETS_ENCRYPT);
-        let mut granted = Vec::new();
-        for minute in 0..2000 {
-            let now = at(1_000_000 + minute * 60);
-            while bucket.reserve(now, now).is_ok() {
-                granted.push(now);
+    /// The limit that was reached, for people.
+    pub(crate) fn describe(&self, limit: Limit, name: &Subject) -> String {
+        let rate = |rate: Option<Rate>| rate.map(|rate| (rate.most, in_words(rate.per))).unwrap_or_default();
+        match limit {
+            Limit::Account => {
+                let (most, per) = rate(self.limits.account);
+                format!("the CA takes {most} orders of this account in {per}, and so many were placed")
+            }
+            Limit::Tenant => {
+                let (most, per) = rate(self.limits.account);
+                let share = (most / SHARE).max(1);
+                format!(
+                    "this tenant has used its {share} of the {most} orders that the CA takes in {per}; it gets more while half of them are left"
+                )
+            }
+            Limit::Domain => {
+                let ((most, per), domain) = (rate(self.limits.domain), domain(name));
+                format!("the CA gives {most} new certificates for names of {domain} in {per}, and so many were ordered")
+            }
+            Limit::Name => {
+                let (most, per) = rate(self.limits.name);
+                format!("the CA gives {most} new certificates for {name} in {per}, and so many were ordered")
             }
         }
-        // The CA's own bucket of the same shape never refuses what ours grants.
-        assert!(granted.len() <= 300 + (2000 * 60) / 36);
-        for window in granted[300..].windows(301) {
-            assert!(window[300].since(window[0]) >= LETS_ENCRYPT.per);
-        }
     }
 
-    #[tokio::test]
-    async fn an_empty_bucket_holds_new_names_and_not_exempt_renewals() {
-        let clock = Arc::new(ManualClock::new(at(1_000_000)));
-        let budget = Budget::new(Some(OrderLimit { orders: 1, ..LETS_ENCRYPT }), Arc::clone(&clock) as SharedClock);
-        assert_eq!(budget.token(Lane::New).await, Ok(()));
-        assert_eq!(budget.token(Lane::New).await, Err(at(1_000_000 + 3 * 3600)));
-        for _ in 0..100 {
-            assert_eq!(budget.token(Lane::Renewal).await, Ok(()));
+    /// How much of it is in use.
+    pub(crate) fn used(&self) -> Use {
+        let (now, books) = (self.clock.now(), self.books.lock());
+        Use {
+            left: books.account.map(|(size, bucket)| bucket.left(size, now)),
+            tenants: books.tenants.as_ref().map_or(0, Table::len),
+            domains: books.domains.as_ref().map_or(0, Table::len),
+            names: books.names.len(),
         }
-        clock.advance(Duration::from_secs(3 * 3600));
-        assert_eq!(budget.token(Lane::New).await, Ok(()));
+    }
+}
+
+impl Books {
+    /// Takes a token of every bucket, if all have one soon enough; else of none. When they may be used.
+    fn reserve(&mut self, wanted: Wanted<'_>, domain: &Arc<str>, now: Timestamp) -> Result<Timestamp, Full> {
+        let account = self.account.map_or(now, |(size, bucket)| bucket.next(size, now));
+        let nexts = [
+            (account, Limit::Account),
+            (self.next_of_tenant(wanted.tenant, now), Limit::Tenant),
+            (self.domains.as_ref().map_or(now, |domains| domains.next(domain, now)), Limit::Domain),
+            (self.names.next(wanted.name, now), Limit::Name),
+        ];
+        let (start, limit) = nexts.into_iter().max_by_key(|(next, _)| *next).unwrap_or((now, Limit::Account));
+        if start > now + LONGEST_WAIT {
+            return Err(Full { limit, until: start });
+        }
+        self.take(wanted.name, domain, wanted.tenant, start, now);
+        Ok(start)
     }
 
-    #[tokio::test]
-    async fn renewals_that_are_not_exempt_have_a_bucket_of_their_own() {
-        let clock = Arc::new(ManualClock::new(at(1_000_000)));
-        let limit = OrderLimit { orders: 1, renewals_exempt: false, ..LETS_ENCRYPT };
-        let budget = Budget::new(Some(limit), clock);
-        assert_eq!(budget.token(Lane::New).await, Ok(()));
-        assert_eq!(budget.token(Lane::Renewal).await, Ok(()));
-        assert!(budget.token(Lane::Renewal).await.is_err());
+    /// Its own part, or what others leave: while more than half of the account's is there, anybody may take it.
+    fn next_of_tenant(&self, tenant: Option<&Tenant>, now: Timestamp) -> Timestamp {
+        let (Some(tenant), Some(tenants), Some((size, account))) = (tenant, &self.tenants, self.account) else {
+            return now;
+        };
+        tenants.next(tenant, now).min(account.next(size.upper_half(), now))
     }
 
-    #[tokio::test]
-    async fn new_names_cannot_take_the_slots_of_renewals() {
-        let slots = Slots::new(4);
-        let mut held = Vec::new();
-        for _ in 0..3 {
-            held.push(slots.wait().await.unwrap());
+    fn reserve_renewal(&mut self, now: Timestamp) -> Result<Timestamp, Full> {
+        let Some((size, bucket)) = &mut self.renewals else { return Ok(now) };
+        let start = bucket.next(*size, now);
+        if start > now + LONGEST_WAIT {
+            return Err(Full { limit: Limit::Account, until: start });
         }
-        let mut fourth = Box::pin(slots.wait());
-        assert!(futures_poll_once(&mut fourth).await.is_none());
-        assert_eq!(slots.waiting(), 1);
-        assert!(slots.try_renewal().is_some());
-        drop(held.pop());
-        drop(fourth.await.unwrap());
-        assert_eq!(slots.waiting(), 0);
+        bucket.take(*size, start, now);
+        Ok(start)
     }
 
-    async fn futures_poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
-        tokio::select! {
-            biased;
-            output = future => Some(output),
-            () = std::future::ready(()) => None,
+    fn take(&mut self, name: &Subject, domain: &Arc<str>, tenant: Option<&Tenant>, at: Timestamp, now: Timestamp) {
+        if let Some((size, bucket)) = &mut self.account {
+            bucket.take(*size, at, now);
         }
+        if let (Some(tenants), Some(tenant)) = (&mut self.tenants, tenant) {
+            tenants.take(tenant, at, now);
+        }
+        if let Some(domains) = &mut self.domains {
+            domains.take(domain, at, now);
+        }
+        self.names.take(name, at, now);
+    }
+
+    fn count(&mut self, name: &Subject, tenant: Option<&Tenant>, at: Timestamp, now: Timestamp) {
+        if !self.names.took_at(name, at) {
+            self.take(name, &domain(name), tenant, at, now);
+        }
+    }
+}
+
+impl Admission<'_> {
+    /// A certificate came of it. When it was ordered, if that counts: to be stored with it.
+    pub(crate) fn issued(mut self) -> Option<Timestamp> {
+        self.taken.take().map(|taken| taken.at)
+    }
+}
+
+impl Drop for Admission<'_> {
+    fn drop(&mut self) {
+        let Some(taken) = self.taken.take() else { return };
+        let mut books = self.budget.books.lock();
+        if let Some(domains) = &mut books.domains {
+            domains.put_back(&taken.domain);
+        }
+        books.names.put_back(&taken.name);
+    }
+}
+
+/// The registered domain by which CAs count; a name without one counts by itself.
+pub(crate) fn domain(name: &Subject) -> Arc<str> {
+    let base = name.base();
+    registrable(&base).unwrap_or(base.as_str()).into()
+}
+
+fn in_words(per: Duration) -> String {
+    const HOUR: u64 = 3600;
+    const DAY: u64 = 24 * HOUR;
+    match per.as_secs() {
+        secs if secs % DAY == 0 => format!("{} days", secs / DAY),
+        secs if secs % HOUR == 0 => format!("{} hours", secs / HOUR),
+        secs => format!("{secs} seconds"),
     }
 }

@@ -13,6 +13,7 @@
 //!
 //! What a name's state makes of an event is decided by the pure `life::step`; here it is carried out.
 
+mod counting;
 mod departing;
 mod errors;
 mod flight;
@@ -547,6 +548,9 @@ impl Shared {
         self.metrics.unsaved.set(gauge(self.memory.unsaved_count()));
         self.metrics.waiting.set(gauge(self.slots.waiting()));
         self.metrics.in_flight.set(gauge(self.orders.len()));
+        for line in &self.lines {
+            self.metrics.budget(line.issuer.key(), line.budget.used());
+        }
     }
 }
 

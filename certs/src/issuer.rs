@@ -67,15 +67,33 @@ impl ChallengeKind {
     }
 }
 
-/// How many orders a CA takes from one account.
+/// So many of something within so long a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OrderLimit {
-    /// Orders that may be placed at once, and within `per` in the long run.
-    pub orders: u32,
+pub struct Rate {
+    /// How many may be had at once, and within `per` in the long run.
+    pub most: u32,
     /// The length of the window.
     pub per: Duration,
-    /// Whether renewals that name what they replace (RFC 9773) are free of it.
+}
+
+/// How much a CA takes; what is not set is not limited.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OrderLimits {
+    /// Orders of one account.
+    pub account: Option<Rate>,
+    /// New certificates for names of one registered domain.
+    pub domain: Option<Rate>,
+    /// New certificates for exactly the same name.
+    pub name: Option<Rate>,
+    /// Whether renewals that name what they replace (RFC 9773) are free of them.
     pub renewals_exempt: bool,
+}
+
+impl OrderLimits {
+    /// Whether there is anything to keep to.
+    pub fn are_set(&self) -> bool {
+        self.account.is_some() || self.domain.is_some() || self.name.is_some()
+    }
 }
 
 /// What an issuer has to say while it works; for metrics and logs.
@@ -190,9 +208,9 @@ pub trait Issuer: Send + Sync + 'static {
     /// What kind of issuer it is, for metrics: `acme`, `internal`.
     fn kind(&self) -> &'static str;
 
-    /// The CA's published limit on orders, if it has one.
-    fn order_limit(&self) -> Option<OrderLimit> {
-        None
+    /// How much it takes: nothing is ordered that is beyond.
+    fn order_limits(&self) -> OrderLimits {
+        OrderLimits::default()
     }
 
     /// Whether an order for `name` is worth placing, asked before any budget is spent on it. An order that stands

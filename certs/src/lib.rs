@@ -45,7 +45,7 @@ pub use fleet::{Changes, Fleet, Lease, Offer};
 pub use import::{ImportError, ImportReport, ImportSource, SkipReason, Skipped, UnknownSource, import};
 pub use internal::{InternalCa, InternalCaError};
 pub use issuer::{
-    ChallengeKind, IssueError, Issued, Issuer, IssuerKey, OrderLimit, Progress, RenewalHint, RolloverError,
+    ChallengeKind, IssueError, Issued, Issuer, IssuerKey, OrderLimits, Progress, Rate, RenewalHint, RolloverError,
 };
 pub use leaf::{Leaf, LeafError};
 pub use observer::{Observer, Step};

@@ -16,7 +16,9 @@ use parking_lot::Mutex;
 use tokio::{sync::broadcast, time::Instant};
 use zeroize::Zeroizing;
 
-use crate::{Bundle, Changes, Fleet, Leaf, Lease, Leaving, Offer, Scanned, Store, StoreError, fleet};
+use crate::{
+    Bundle, Changes, Fleet, Leaf, Lease, Leaving, Offer, Scanned, Store, StoreError, fleet, store::counted_at,
+};
 
 #[derive(Default)]
 pub(crate) struct MemoryStore {
@@ -121,7 +123,8 @@ impl Store for MemoryStore {
         if let (Some(fleet), Ok(leaf)) = (self.fleet.get(), Leaf::parse(bundle)) {
             let (name, issuer) = (name.clone(), bundle.issuer.clone());
             let (not_before, not_after) = (leaf.not_before(), leaf.not_after());
-            fleet.changes.lock().push(Scanned { name, issuer, tenant: bundle.tenant(), not_before, not_after });
+            let (tenant, counted_at) = (bundle.tenant(), counted_at(&bundle.meta));
+            fleet.changes.lock().push(Scanned { name, issuer, tenant, counted_at, not_before, not_after });
             let _ = fleet.hints.send(fleet::CERTIFICATES.into());
         }
         Ok(())
@@ -140,8 +143,8 @@ impl Store for MemoryStore {
         for (name, bundle) in entries {
             let Ok(leaf) = Leaf::parse(&bundle) else { continue };
             let (not_before, not_after) = (leaf.not_before(), leaf.not_after());
-            let tenant = bundle.tenant();
-            if !visit(vec![Scanned { name, issuer: bundle.issuer, tenant, not_before, not_after }]) {
+            let (issuer, tenant, counted_at) = (bundle.issuer.clone(), bundle.tenant(), counted_at(&bundle.meta));
+            if !visit(vec![Scanned { name, issuer, tenant, counted_at, not_before, not_after }]) {
                 break;
             }
         }

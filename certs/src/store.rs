@@ -5,7 +5,7 @@
 use async_trait::async_trait;
 use clock::Timestamp;
 use names::{Subject, Tenant};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 use crate::{Fleet, IssuerKey};
@@ -23,8 +23,11 @@ pub struct Bundle {
     pub meta: Value,
 }
 
-/// Where the metadata name the tenant: a field of our own, which CertMagic passes over.
+/// Where the metadata hold our notes: a field of our own, which CertMagic passes over. The tenant …
 pub(crate) const OWN: &str = "namegate";
+const TENANT: &str = "tenant";
+/// … and, in milliseconds since the epoch, when it was ordered, if the CA counts it as new.
+const COUNTED_AT: &str = "counted_at";
 
 impl Bundle {
     /// Whom it was ordered for, where that was known.
@@ -34,12 +37,30 @@ impl Bundle {
 
     /// Notes whom it was ordered for.
     #[must_use]
-    pub fn of(mut self, tenant: Option<&Tenant>) -> Self {
-        match (&mut self.meta, tenant) {
-            (Value::Object(meta), Some(tenant)) => drop(meta.insert(OWN.to_owned(), json!({ "tenant": tenant }))),
-            (Value::Object(meta), None) => drop(meta.remove(OWN)),
-            (meta, Some(tenant)) => *meta = json!({ OWN: { "tenant": tenant } }),
-            (_, None) => {}
+    pub fn of(self, tenant: Option<&Tenant>) -> Self {
+        self.noted(TENANT, tenant.map(|tenant| json!(tenant)))
+    }
+
+    /// Notes when it was ordered as a new certificate, by which CAs count.
+    #[must_use]
+    pub(crate) fn counted_at(self, at: Option<Timestamp>) -> Self {
+        self.noted(COUNTED_AT, at.map(|at| json!(at.as_millis())))
+    }
+
+    fn noted(mut self, field: &str, note: Option<Value>) -> Self {
+        let mut own = match self.meta.get_mut(OWN).map(Value::take) {
+            Some(Value::Object(own)) => own,
+            Some(_) | None => Map::new(),
+        };
+        match note {
+            Some(note) => own.insert(field.to_owned(), note),
+            None => own.remove(field),
+        };
+        match &mut self.meta {
+            Value::Object(meta) if own.is_empty() => drop(meta.remove(OWN)),
+            Value::Object(meta) => drop(meta.insert(OWN.to_owned(), own.into())),
+            _ if own.is_empty() => {}
+            meta => *meta = json!({ OWN: own }),
         }
         self
     }
@@ -47,7 +68,12 @@ impl Bundle {
 
 /// Whom a certificate with these metadata was ordered for.
 pub(crate) fn tenant_of(meta: &Value) -> Option<Tenant> {
-    meta.get(OWN)?.get("tenant")?.as_str()?.parse().ok()
+    meta.get(OWN)?.get(TENANT)?.as_str()?.parse().ok()
+}
+
+/// When a certificate with these metadata was ordered, if it counts as new.
+pub(crate) fn counted_at(meta: &Value) -> Option<Timestamp> {
+    meta.get(OWN)?.get(COUNTED_AT)?.as_u64().map(Timestamp::from_millis)
 }
 
 /// Which certificates of a name go.
@@ -82,6 +108,8 @@ pub struct Scanned {
     pub issuer: IssuerKey,
     /// Whom it was ordered for, where that was known.
     pub tenant: Option<Tenant>,
+    /// When it was ordered, if the CA counted that as a new certificate.
+    pub counted_at: Option<Timestamp>,
     /// Start of validity.
     pub not_before: Timestamp,
     /// End of validity.
@@ -179,7 +207,19 @@ mod tests {
             let noted = bundle.of(Some(&tenant));
             assert_eq!(noted.tenant().as_ref(), Some(&tenant), "{meta}");
             assert_eq!(noted.meta.get("sans"), meta.get("sans"));
-            assert_eq!(noted.of(None).tenant(), None, "{meta}");
+            let counted = noted.counted_at(Some(Timestamp::from_millis(7)));
+            assert_eq!(
+                (counted.tenant().as_ref(), counted_at(&counted.meta)),
+                (Some(&tenant), Some(Timestamp::from_millis(7))),
+                "{meta}"
+            );
+            let counted = counted.of(None);
+            assert_eq!(
+                (counted.tenant(), counted_at(&counted.meta)),
+                (None, Some(Timestamp::from_millis(7))),
+                "{meta}"
+            );
+            assert_eq!(counted.counted_at(None).meta.get(OWN), None, "{meta}");
         }
     }
 

@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::{
     acme_dns::AcmeDns,
+    acme_limits::AcmeLimits,
     acme_preflight::{AcmePreflight, PreflightChecks},
     choice::choose,
     disk,
@@ -37,6 +38,8 @@ pub struct Acme {
     pub dns: Option<AcmeDns>,
     /// What is looked at before an order.
     pub preflight: AcmePreflight,
+    /// What the directories granted.
+    pub limits: AcmeLimits,
 }
 
 /// Who signs.
@@ -75,7 +78,8 @@ impl Acme {
         // A private authority sees names and addresses that the world does not.
         let checks = if ca_root.is_some() { PreflightChecks::Off } else { PreflightChecks::Full };
         let preflight = AcmePreflight::read(walk, checks);
-        Some(Self { issuer, directory: directory?, contact, ca_root, eab, profile, dns, preflight })
+        let limits = AcmeLimits::read(walk);
+        Some(Self { issuer, directory: directory?, contact, ca_root, eab, profile, dns, preflight, limits })
     }
 }
 

@@ -17,7 +17,19 @@ pub(crate) struct Format {
 
 /// `namegate-edge`.
 pub(crate) const EDGE: Format = Format {
-    tables: &["listen", "ask", "control", "acme", "acme.dns", "acme.preflight", "storage", "proxy", "limits", "log"],
+    tables: &[
+        "listen",
+        "ask",
+        "control",
+        "acme",
+        "acme.dns",
+        "acme.limits",
+        "acme.preflight",
+        "storage",
+        "proxy",
+        "limits",
+        "log",
+    ],
     prefix: "NAMEGATE_EDGE__",
     aliases: &[],
     example: ("ask", "url"),

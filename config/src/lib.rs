@@ -19,6 +19,7 @@ mod value;
 
 mod acme;
 mod acme_dns;
+mod acme_limits;
 mod acme_preflight;
 mod ask;
 mod control;
@@ -38,6 +39,7 @@ mod web;
 
 pub use acme::{Acme, Eab, IssuerKind};
 pub use acme_dns::AcmeDns;
+pub use acme_limits::AcmeLimits;
 pub use acme_preflight::{AcmePreflight, PreflightChecks};
 pub use ask::Ask;
 pub use control::Control;

@@ -139,7 +139,7 @@ connections = 7
         text,
         &[
             "2:1: url: unknown key; `url` belongs under [ask]",
-            "3:1: colour: unknown key; every key belongs under one of the tables listen, ask, control, acme, acme.dns, acme.preflight, storage, proxy, limits, log",
+            "3:1: colour: unknown key; every key belongs under one of the tables listen, ask, control, acme, acme.dns, acme.limits, acme.preflight, storage, proxy, limits, log",
             "4:1: ask: must be a table, not a value; write the header [ask] on a line of its own and its keys below",
             "5:3: acme: must be one table, not a list of tables; write its header once, with single brackets: [acme]",
             "8:8: storage.path: must be a string, not an integer; put it in double quotes",

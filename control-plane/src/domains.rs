@@ -107,6 +107,6 @@ impl Domains {
 }
 
 fn registrable(hostname: &Hostname) -> OwnerName {
-    let apex = dns::registrable(hostname).and_then(|apex| apex.parse().ok());
+    let apex = names::registrable(hostname).and_then(|apex| apex.parse().ok());
     apex.unwrap_or_else(|| hostname.into())
 }

@@ -17,6 +17,7 @@ pub mod check;
 pub mod domain_connect;
 mod drift;
 mod exchange;
+mod forms;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod limits;
@@ -28,17 +29,16 @@ pub mod provider;
 mod reply;
 mod resolvers;
 mod server;
-mod suffix;
 mod values;
 mod world;
 mod zone;
 
 pub use answer::{Absence, Answer, Reason};
 pub use drift::{Drift, DriftPolicy, DriftState};
+pub use forms::relative_host;
 pub use limits::Limits;
 pub use metrics::Metrics;
 pub use name::{NameError, OwnerName};
 pub use resolvers::{Authority, Resolvers, ResolversConfig, ResolversError};
 pub use server::{Role, Server, ServerError, Transport};
-pub use suffix::{is_apex, is_below_public_suffix, is_public_suffix, registrable, relative_host};
 pub use values::{Addresses, CaaRecord};

@@ -8,7 +8,7 @@ use certs::{
     InternalCaError, Issuer, IssuerKey, Preflight, Store,
 };
 use clock::SharedClock;
-use config::{Acme, EabError, EdgeConfig, IssuerKind};
+use config::{Acme, AcmeLimits, EabError, EdgeConfig, IssuerKind};
 use prometheus::Registry;
 
 use crate::{
@@ -97,7 +97,8 @@ pub async fn build(
             ..AcmeSettings::new(directory.as_str())
         };
         let issuer = AcmeIssuer::new(settings, store.clone(), challenges.clone(), clock.clone())?;
-        let issuer = issuer.with_clock_skew(&skew);
+        let AcmeLimits { orders, domain_certificates } = config.acme.limits;
+        let issuer = issuer.with_clock_skew(&skew).with_granted(orders, domain_certificates);
         let issuer = match solver {
             Some(solver) => issuer.with_dns(solver.clone(), store.clone()),
             None => issuer,

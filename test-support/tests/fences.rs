@@ -37,7 +37,7 @@ const FENCED: [(&str, &[&str]); 6] = [
     ("hickory-proto", &["dns"]),
     ("instant-acme", &["certs"]),
     ("pingora-", &["edge"]),
-    ("psl", &["dns"]),
+    ("psl", &["names"]),
     ("sqlx", &["certs", "control-plane"]),
     ("unicode-security", &["names"]),
 ];

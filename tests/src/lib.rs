@@ -43,6 +43,8 @@ mod keeps_logs_and_secrets;
 #[cfg(test)]
 mod keeps_names_apart;
 #[cfg(test)]
+mod keeps_to_limits;
+#[cfg(test)]
 mod looks_before_it_orders;
 #[cfg(test)]
 mod notices_silence;

@@ -248,3 +248,17 @@ async fn no_key_and_no_password_is_in_the_database_or_in_a_log() {
     }
     assert!(!fleet.one.storage().join("certificates").exists() && !fleet.one.storage().join("acme").exists());
 }
+
+#[tokio::test]
+async fn what_one_edge_orders_counts_at_the_other_by_the_authoritys_limits() {
+    let fleet = Fleet::start_with("[acme.limits]\ndomain_certificates = 2", PebbleOptions::default()).await;
+    assert_eq!(fleet.status(&fleet.one, "a.customer.test").await, StatusCode::OK);
+    assert_eq!(fleet.status(&fleet.two, "b.customer.test").await, StatusCode::OK);
+    for edge in [&fleet.one, &fleet.two] {
+        // Two names and their domain.
+        edge.until_metric("namegate_edge_acme_counted_entries", 3.0).await;
+        let refused = edge.get(&fleet.client(), "c.customer.test", "/").await.unwrap_err();
+        assert_eq!(refused.alert(), Some(AlertDescription::InternalError));
+    }
+    assert_eq!(fleet.proxy.accepted(Kind::NewOrder), 2);
+}

@@ -35,6 +35,7 @@ impl Shared {
                 Ok(changes) => {
                     seq = Some(changes.seq);
                     for entry in &changes.entries {
+                        self.count(entry);
                         self.take_up(entry).await;
                     }
                     self.changed.notify_one();

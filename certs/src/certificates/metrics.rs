@@ -7,7 +7,7 @@ use prometheus::{
 };
 
 use super::{departing::Reason, plan::Expiring};
-use crate::ChallengeKind;
+use crate::{ChallengeKind, IssuerKey, budget::Use};
 
 /// From a CA on the same machine (1 ms) to the limit of an order (5 min).
 const STAGES: [f64; 14] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 300.0];
@@ -65,6 +65,9 @@ const REASONS: &[&str] = &[
     "unusable",
     "userActionRequired",
     "waiting",
+    "waiting_domain",
+    "waiting_name",
+    "waiting_tenant",
 ];
 
 #[derive(Clone)]
@@ -78,6 +81,8 @@ pub(super) struct Metrics {
     leases: IntCounterVec,
     removed: IntCounterVec,
     expiring: IntGaugeVec,
+    orders_left: IntGaugeVec,
+    counted: IntGaugeVec,
     pub(super) hits: IntCounter,
     pub(super) misses: IntCounter,
     pub(super) cache_bytes: IntGauge,
@@ -132,6 +137,16 @@ impl Metrics {
                 "Certificates in the plan that end within a day (24h) and a week (7d).",
                 &["within"],
             )?,
+            orders_left: new.gauges(
+                "acme_orders_left",
+                "Orders that the CA takes from the account at once, where its limit is known.",
+                &["issuer"],
+            )?,
+            counted: new.gauges(
+                "acme_counted_entries",
+                "Tenants, registered domains (domain) and names whose orders count toward the CA's limits.",
+                &["issuer", "of"],
+            )?,
             hits: new.counter("certificate_cache_hits_total", "Lookups answered from memory.")?,
             misses: new.counter("certificate_cache_misses_total", "Lookups not answered from memory.")?,
             cache_bytes: new.gauge("certificate_cache_bytes", "Memory of cached certificates, about.")?,
@@ -183,6 +198,16 @@ impl Metrics {
 
     pub(super) fn removed(&self, reason: Reason, count: usize) {
         self.removed.with_label_values(&[reason.as_str()]).inc_by(u64::try_from(count).unwrap_or(u64::MAX));
+    }
+
+    pub(super) fn budget(&self, issuer: &IssuerKey, used: Use) {
+        let issuer = issuer.as_str();
+        if let Some(left) = used.left {
+            self.orders_left.with_label_values(&[issuer]).set(gauge(left));
+        }
+        for (of, entries) in [("tenant", used.tenants), ("domain", used.domains), ("name", used.names)] {
+            self.counted.with_label_values(&[issuer, of]).set(gauge(entries));
+        }
     }
 
     pub(super) fn expiring(&self, expiring: Expiring) {

@@ -9,9 +9,9 @@ use tokio::time::Instant;
 
 use super::{ObtainError, Obtained, Shared, Tenancy, Unsaved, memory::UNSAVED, moves::InFlight, parse, validity};
 use crate::{
-    Attempt, Bundle, ChallengeKind, Failure, Fault, IssueError, Issued, Issuer, Leaf, Lease, Progress, Step,
+    Attempt, Bundle, ChallengeKind, Failure, Fault, IssueError, Issued, Issuer, IssuerKey, Leaf, Lease, Progress, Step,
     StoreError,
-    budget::Budget,
+    budget::{Admission, Budget, Limit, Wanted},
     fleet::{Held, order_lease},
     life::{Event, Lane},
 };
@@ -27,7 +27,7 @@ const OUTAGE_LONGEST: Duration = Duration::from_secs(5 * 60);
 /// An issuer with everything that limits our use of it.
 pub(super) struct Line {
     pub(super) issuer: Arc<dyn Issuer>,
-    budget: Budget,
+    pub(super) budget: Budget,
     outage: Mutex<Outage>,
     clock: SharedClock,
 }
@@ -68,12 +68,12 @@ impl Outage {
 
 impl Line {
     pub(super) fn new(issuer: Arc<dyn Issuer>, clock: SharedClock) -> Self {
-        let budget = Budget::new(issuer.order_limit(), Arc::clone(&clock));
+        let budget = Budget::new(issuer.order_limits(), Arc::clone(&clock));
         Self { issuer, budget, outage: Mutex::default(), clock }
     }
 
     /// Waits for what limits us; the error says why nothing is ordered. A name that is not ready takes no token.
-    async fn admit(&self, name: &Subject, lane: Lane) -> Result<(), Attempt> {
+    async fn admit(&self, wanted: Wanted<'_>) -> Result<Admission<'_>, Attempt> {
         let not_asked = |reason: &str, detail: &str, wait| Attempt {
             issuer: self.issuer.key().as_str().to_owned(),
             reason: reason.to_owned(),
@@ -85,14 +85,14 @@ impl Line {
         if let Some(wait) = self.outage.lock().closed(self.clock.now()) {
             return Err(not_asked("unreachable", "not asked, as it could not be reached lately", wait));
         }
-        if let Err(error) = self.issuer.is_ready(name).await {
+        if let Err(error) = self.issuer.is_ready(wanted.name).await {
             self.learn(Err(&error));
             return Err(Attempt::new(self.issuer.key(), &error));
         }
-        self.budget
-            .token(lane)
-            .await
-            .map_err(|until| not_asked("waiting", "the CA's limit on orders is reached", until.since(self.clock.now())))
+        self.budget.admit(wanted).await.map_err(|full| {
+            let detail = self.budget.describe(full.limit, wanted.name);
+            not_asked(reason(full.limit), &detail, full.until.since(self.clock.now()))
+        })
     }
 
     /// Learns from an outcome whether the issuer can be reached.
@@ -182,13 +182,19 @@ impl Shared {
             if !Failure::allows(spent + refuted) {
                 break;
             }
-            if let Err(attempt) = line.admit(name, lane).await {
-                attempts.push(attempt);
-                continue;
-            }
+            let admission = match line.admit(Wanted { name, tenant, lane }).await {
+                Ok(admission) => admission,
+                Err(attempt) => {
+                    attempts.push(attempt);
+                    continue;
+                }
+            };
             let watch = Watch::start(self);
             match unless_moved(&flight, self.ask(line, name, tenant, replaces, &watch)).await {
-                Some(Ok(fresh)) => return self.keep(line, name, fresh, lease, (lane, attempt)).await,
+                Some(Ok(fresh)) => {
+                    let fresh = fresh.counted_at(admission.issued());
+                    return self.keep(line, name, fresh, lease, (lane, attempt)).await;
+                }
                 Some(Err(error)) => attempts.push(Attempt::new(line.issuer.key(), &error)),
                 None => {
                     tracing::info!(%name, "the name is another tenant's now; its order is given up");
@@ -351,7 +357,7 @@ impl Shared {
                 }
                 Ok(true) => {
                     self.memory.set_saved(&name, &unsaved.leaf);
-                    if let Some(line) = self.line(&unsaved.bundle) {
+                    if let Some(line) = self.line(&unsaved.bundle.issuer) {
                         self.settle(line, &name).await;
                     }
                     tracing::info!(%name, "the store has taken the certificate now");
@@ -381,9 +387,9 @@ impl Shared {
         self.save_under(Some(held.lease()), name, &unsaved.bundle).await
     }
 
-    /// The issuer that made a certificate.
-    pub(super) fn line(&self, bundle: &Bundle) -> Option<&Arc<Line>> {
-        self.lines.iter().find(|line| *line.issuer.key() == bundle.issuer)
+    /// The issuer of a certificate, if it is one of ours.
+    pub(super) fn line(&self, issuer: &IssuerKey) -> Option<&Arc<Line>> {
+        self.lines.iter().find(|line| line.issuer.key() == issuer)
     }
 }
 
@@ -402,6 +408,22 @@ struct Fresh {
     bundle: Bundle,
     /// When its issuer asked for its renewal.
     renew_at: Option<Timestamp>,
+}
+
+impl Fresh {
+    fn counted_at(self, at: Option<Timestamp>) -> Self {
+        Self { bundle: self.bundle.counted_at(at), ..self }
+    }
+}
+
+/// The stable word for a limit that is reached.
+fn reason(limit: Limit) -> &'static str {
+    match limit {
+        Limit::Account => "waiting",
+        Limit::Tenant => "waiting_tenant",
+        Limit::Domain => "waiting_domain",
+        Limit::Name => "waiting_name",
+    }
 }
 
 /// What was issued, if it can be served here and now. One that is not valid by our clock would be ordered again at the

@@ -290,7 +290,7 @@ impl Shared {
     async fn take_hint(&self, name: &Subject) -> Option<Timestamp> {
         let again = self.clock.now() + HINT_RETRY;
         let Ok(Some(stored)) = self.current(name).await else { return Some(again) };
-        let line = self.line(&stored.bundle)?;
+        let line = self.line(&stored.bundle.issuer)?;
         match line.issuer.renewal_hint(&stored.bundle).await {
             Ok(Some(hint)) => {
                 let renew_at = validity(&stored.leaf).renew_at(name, Some(hint));
@@ -307,13 +307,15 @@ impl Shared {
 
     /// Plans everything in the store, a piece at a time.
     async fn scan(&self) {
-        let mut count = 0;
+        let (mut count, mut counted) = (0, Vec::new());
         let mut visit = |piece: Vec<Scanned>| {
             count += piece.len();
+            counted.extend(piece.iter().filter(|entry| self.is_counted(entry)).cloned());
             self.plan_piece(piece);
             true
         };
         let scanned = self.store.scan(&mut visit).await;
+        self.count_all(counted);
         match scanned {
             Ok(()) => tracing::info!(certificates = count, "renewals are planned"),
             Err(error) => tracing::error!(error = %telemetry::chain(&error), "the store could not be walked through"),

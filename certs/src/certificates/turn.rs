@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{ObtainError, Obtained, Shared, errors::store_error, parse};
 use crate::{
-    Bundle, Fleet, Leaf,
+    Bundle, Fleet, Leaf, budget,
     fleet::{Held, hinted, order_lease},
     life::{Lane, State},
 };
@@ -41,7 +41,8 @@ impl Shared {
         let (mut hints, began) = (self.store.fleet().map(Fleet::hints), Instant::now());
         loop {
             // Not held while another edge orders: this one's other names need it.
-            let Ok(slot) = self.slots.wait().await else { return Err(ObtainError::Busy) };
+            let waited = self.slots.wait(tenant, &budget::domain(name)).await;
+            let Ok(slot) = waited else { return Err(ObtainError::Busy) };
             match self.try_order(name, tenant, lane, None).await {
                 Err(ObtainError::Elsewhere) => drop(slot),
                 obtained => return obtained,

@@ -5,8 +5,13 @@ use std::{
     io, vec,
 };
 
+use serde_json::Value;
+
 use super::{Disk, MAX_CERTIFICATE_FILE, disk, failed, layout};
-use crate::{IssuerKey, Scanned, StoreError, leaf, store::tenant_of};
+use crate::{
+    IssuerKey, Scanned, StoreError, leaf,
+    store::{counted_at, tenant_of},
+};
 
 /// Entries looked at in one piece: short enough to give way to others, long enough to be cheap.
 const PIECE: usize = 256;
@@ -99,6 +104,7 @@ fn look(disk: &Disk, issuer: &IssuerKey, folder: &std::ffi::OsStr) -> Result<Opt
     let (not_before, not_after) =
         leaf::read_validity(&pem).map_err(|error| broken(telemetry::chain(&error).to_string()))?;
     let meta = disk::read(&entry.folder().join(entry.meta()), MAX_CERTIFICATE_FILE).ok().flatten();
-    let tenant = meta.and_then(|meta| tenant_of(&serde_json::from_slice(&meta).ok()?));
-    Ok(Some(Scanned { name, issuer: issuer.clone(), tenant, not_before, not_after }))
+    let meta: Value = meta.and_then(|meta| serde_json::from_slice(&meta).ok()).unwrap_or_default();
+    let (tenant, counted_at) = (tenant_of(&meta), counted_at(&meta));
+    Ok(Some(Scanned { name, issuer: issuer.clone(), tenant, counted_at, not_before, not_after }))
 }

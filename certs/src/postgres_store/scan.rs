@@ -1,10 +1,14 @@
 //! Walking over all certificates, and over those that changed.
 
 use clock::Timestamp;
+use serde_json::Value;
 use sqlx::{Row as _, postgres::PgRow, types::Json};
 
 use super::{PostgresStore, Task, signed, unsigned};
-use crate::{Changes, IssuerKey, Scanned, StoreError, store::tenant_of};
+use crate::{
+    Changes, IssuerKey, Scanned, StoreError,
+    store::{counted_at, tenant_of},
+};
 
 /// Rows of one piece.
 const PIECE: i64 = 256;
@@ -66,8 +70,9 @@ fn scanned(row: &PgRow) -> Result<Scanned, StoreError> {
     let broken = |problem: String| StoreError::Broken { entry: format!("certificates/{issuer}/{name}"), problem };
     let subject = name.parse().map_err(|_| broken("it is kept under no hostname".to_owned()))?;
     // A certificate is planned without its metadata: nothing in them is needed for that.
-    let tenant = row.try_get("meta").ok().and_then(|Json(meta)| tenant_of(&meta));
-    Ok(Scanned { name: subject, issuer: IssuerKey::new(issuer), tenant, not_before, not_after })
+    let meta: Value = row.try_get("meta").map(|Json(meta)| meta).unwrap_or_default();
+    let (tenant, counted_at) = (tenant_of(&meta), counted_at(&meta));
+    Ok(Scanned { name: subject, issuer: IssuerKey::new(issuer), tenant, counted_at, not_before, not_after })
 }
 
 fn unreadable(error: &sqlx::Error) -> StoreError {

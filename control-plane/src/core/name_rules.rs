@@ -58,7 +58,7 @@ pub(crate) fn claimable(text: &str, settings: &CoreSettings) -> Result<Claimable
     if is_reserved(&hostname, settings) {
         return Err(CoreError::NameRefused(NameRule::Reserved));
     }
-    let Some(apex) = dns::registrable(&hostname) else {
+    let Some(apex) = names::registrable(&hostname) else {
         return Err(CoreError::NameRefused(NameRule::PublicSuffix));
     };
     if settings.public_authority {
@@ -78,7 +78,7 @@ fn check_certifiable(hostname: &Hostname, dev: bool) -> Result<(), NameRule> {
     if labels().count() > MAX_LABELS {
         return Err(NameRule::TooManyLabels);
     }
-    match dev || dns::is_below_public_suffix(hostname) {
+    match dev || names::is_below_public_suffix(hostname) {
         true => Ok(()),
         false => Err(NameRule::NotPublic),
     }

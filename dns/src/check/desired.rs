@@ -5,10 +5,10 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use names::Hostname;
+use names::{Hostname, is_apex};
 use serde::{Deserialize, Serialize};
 
-use crate::{NameError, OwnerName, is_apex};
+use crate::{NameError, OwnerName};
 
 /// Where connected names must lead.
 #[derive(Debug, Clone, PartialEq, Eq)]

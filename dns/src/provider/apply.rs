@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use names::Hostname;
+use names::{Hostname, registrable};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
     record::{Record, Stored, Zone, same},
     steps,
 };
-use crate::{OwnerName, limits::MAX_CLIMB, registrable};
+use crate::{OwnerName, limits::MAX_CLIMB};
 
 /// How often and how fast a plan is tried again.
 #[derive(Debug, Clone, Copy)]

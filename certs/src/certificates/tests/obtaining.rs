@@ -4,7 +4,7 @@ use super::{
     super::*,
     scene::{DAY, Scene, Script, name, subject, until, within},
 };
-use crate::OrderLimit;
+use crate::{OrderLimits, Rate};
 
 #[tokio::test]
 async fn a_thousand_visitors_of_a_new_name_make_one_order_and_all_succeed() {
@@ -191,7 +191,8 @@ async fn an_obstacle_costs_no_order_and_the_name_is_looked_at_again_within_minut
 #[tokio::test]
 async fn an_obstacle_spends_nothing_of_what_the_ca_allows() {
     let mut scene = Scene::new();
-    *scene.ca.limit.lock() = Some(OrderLimit { orders: 1, per: DAY, renewals_exempt: true });
+    let account = Some(Rate { most: 1, per: DAY });
+    *scene.ca.limits.lock() = OrderLimits { account, renewals_exempt: true, ..OrderLimits::default() };
     scene.restart();
     for name in ["a.example", "b.example", "c.example"] {
         scene.ca.obstacle("points_elsewhere");

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use futures::future::join_all;
 use hickory_proto::rr::RecordType;
-use names::Hostname;
+use names::{Hostname, is_apex};
 use tokio::time::Instant;
 
 use super::Expectation;
@@ -15,7 +15,6 @@ use crate::{
         view::{Facet, View, fetch},
     },
     exchange::Validation,
-    is_apex,
 };
 
 /// Answers, not yet judged.

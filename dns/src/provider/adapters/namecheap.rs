@@ -146,7 +146,7 @@ struct Host {
 /// The zone's name before its public suffix, and that suffix.
 fn split(name: &str) -> Option<(String, String)> {
     let host = names::Hostname::parse(name).ok()?;
-    let registrable = crate::registrable(&host)?;
+    let registrable = names::registrable(&host)?;
     let (sld, tld) = registrable.split_once('.')?;
     (registrable == name).then(|| (sld.to_owned(), tld.to_owned()))
 }

@@ -1,6 +1,6 @@
-//! The public suffix list, behind five questions. Nothing else in the workspace knows the list.
+//! The public suffix list, behind four questions. Nothing else in the workspace knows the list.
 
-use names::Hostname;
+use crate::Hostname;
 
 /// The domain that a customer registers: `example.co.uk` of `shop.example.co.uk`; `None` for a public suffix itself.
 pub fn registrable(name: &Hostname) -> Option<&str> {
@@ -26,18 +26,6 @@ pub fn is_below_public_suffix(name: &Hostname) -> bool {
 /// Whether the name is the registrable domain itself, where a CNAME cannot stand.
 pub fn is_apex(name: &Hostname) -> bool {
     registrable(name) == Some(name.as_str())
-}
-
-/// The name of a record as providers' forms want it, relative to the registrable domain: `@`, `shop`,
-/// `_customdomain-challenge.shop`. A record outside the domain comes back whole.
-pub fn relative_host<'a>(record: &'a str, name: &Hostname) -> &'a str {
-    let record = record.trim_end_matches('.');
-    let Some(domain) = registrable(name) else { return record };
-    match record.strip_suffix(domain) {
-        Some("") => "@",
-        Some(rest) => rest.strip_suffix('.').unwrap_or(record),
-        None => record,
-    }
 }
 
 #[cfg(test)]
@@ -95,21 +83,6 @@ mod tests {
             "a.xn--kgbechtv",
         ] {
             assert!(!public(text), "{text}");
-        }
-    }
-
-    #[test]
-    fn records_are_named_as_forms_want_them() {
-        let name = Hostname::parse("shop.example.com").unwrap();
-        const CASES: &[(&str, &str)] = &[
-            ("example.com", "@"),
-            ("shop.example.com", "shop"),
-            ("_acme-challenge.shop.example.com.", "_acme-challenge.shop"),
-            ("notexample.com", "notexample.com"),
-            ("edge.other.net", "edge.other.net"),
-        ];
-        for (record, form) in CASES {
-            assert_eq!(relative_host(record, &name), *form, "{record}");
         }
     }
 }

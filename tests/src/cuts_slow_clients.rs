@@ -3,7 +3,10 @@
 use std::{any::Any, time::Duration};
 
 use test_support::{
-    client::frames::{END_STREAM, Ended, Frame, kind, request},
+    client::{
+        Raw, Visit,
+        frames::{END_STREAM, Ended, Frame, Frames, kind, request},
+    },
     wait,
 };
 use tokio::{net::TcpSocket, time::Instant};
@@ -42,7 +45,7 @@ async fn a_visitor_that_says_nothing_is_hung_up_on() {
     assert_eq!(raw.rest().await, b"", "silence is answered with silence");
     // In plain text as well.
     let tcp = tokio::net::TcpStream::connect(stack.edge.http()).await.unwrap();
-    assert_eq!(test_support::client::Raw::over(tcp).rest().await, b"");
+    assert_eq!(Raw::over(tcp).rest().await, b"");
 }
 
 #[tokio::test]
@@ -88,11 +91,13 @@ async fn a_response_that_nobody_takes_is_given_up() {
     let stack = Proxying::start_with("[limits]\nwrite_timeout = \"500ms\"").await;
     let mut raw = stack.raw("a.test").await;
     raw.send("GET /bytes/20000000 HTTP/1.1\r\nHost: a.test\r\n\r\n").await.unwrap();
+    let begun = Instant::now();
     assert!(raw.hears_within(Duration::from_secs(30)).await);
     wait::until("no connection is open", async || {
         (stack.edge.metric("namegate_edge_connections_open").await < 0.5).then_some(())
     })
     .await;
+    assert!((0.4..10.0).contains(&begun.elapsed().as_secs_f64()), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
@@ -117,6 +122,10 @@ async fn a_visitor_that_pauses_gets_the_rest_of_its_answer() {
 
 /// Measured with the limits as they are, with nothing beside them.
 mod alone {
+    use futures::{StreamExt as _, stream};
+    use http::StatusCode;
+    use tokio::task::JoinSet;
+
     use super::*;
 
     /// Slow visitors at once.
@@ -124,6 +133,8 @@ mod alone {
     /// So many of them read nothing of a large answer, over each version in turn. Each has a part of a megabyte in the
     /// kernel, which gives it up after half a minute.
     const UNREAD: u64 = 100;
+    /// The size of that answer.
+    const LARGE: usize = 20_000_000;
     /// What all of them may add to the edge's memory.
     const ADDED_KIB: u64 = 64 * 1024;
     /// A machine's own hiccups; below it a ratio says nothing.
@@ -139,7 +150,7 @@ mod alone {
         assert!((9.5..15.0).contains(&took.as_secs_f64()), "{took:?}");
         let tcp = tokio::net::TcpStream::connect(stack.edge.https()).await.unwrap();
         let begun = Instant::now();
-        assert_eq!(test_support::client::Raw::over(tcp).rest().await, b"");
+        assert_eq!(Raw::over(tcp).rest().await, b"");
         assert!((4.5..10.0).contains(&begun.elapsed().as_secs_f64()), "{:?}", begun.elapsed());
     }
 
@@ -184,6 +195,125 @@ mod alone {
         drop((unread, shut));
     }
 
+    /// What is configured for heads and for writes where all are cut.
+    const IN_TIME: Duration = Duration::from_secs(10);
+    /// What two thousand ends at once take in a debug build on two cores that others want too; less than twice the time.
+    const SLACK: Duration = Duration::from_secs(9);
+    /// What it takes there until the kernel is full of answers that nobody reads, up to 3 MB each: so long there is progress.
+    const FILLS: Duration = Duration::from_secs(10);
+
+    /// A visitor that has had an answer and is about to turn slow.
+    enum Quick {
+        Drips(Raw),
+        Shuts(Frames),
+        TakesNothing(Raw),
+        TakesNothingH2(Frames),
+    }
+
+    impl Quick {
+        async fn visit(stack: &Proxying, n: u64) -> Self {
+            let mut quick = match (n < UNREAD, n.is_multiple_of(2)) {
+                (true, true) => Self::TakesNothing(narrow(stack, "http/1.1").await.raw()),
+                (true, false) => Self::TakesNothingH2(wide(narrow(stack, "h2").await).await),
+                (false, true) => Self::Drips(stack.raw("a.test").await),
+                (false, false) => Self::Shuts(stack.frames("a.test", &[(INITIAL_WINDOW_SIZE, 0)]).await),
+            };
+            match &mut quick {
+                Self::Drips(raw) | Self::TakesNothing(raw) => {
+                    raw.send(get("/status/204")).await.unwrap();
+                    assert_eq!(raw.response().await.unwrap().status, 204);
+                }
+                Self::Shuts(frames) | Self::TakesNothingH2(frames) => {
+                    frames.send(&Frame::get(1, "a.test", "/status/204")).await.unwrap();
+                    assert_eq!(frames.outcome(1).await, Ended::Status(204));
+                }
+            }
+            quick
+        }
+
+        /// Is slow from now on.
+        async fn turn_slow(self) -> Slow {
+            let begun = Instant::now();
+            let large = format!("/bytes/{LARGE}");
+            match self {
+                Self::Drips(mut raw) => {
+                    raw.send(HEAD).await.unwrap();
+                    while begun.elapsed() < 2 * IN_TIME && !raw.hears_within(IN_TIME / 5).await {
+                        let _ = raw.send("x").await;
+                    }
+                    assert_eq!(raw.response().await.map(|response| response.status), Some(408));
+                    raw.rest().await;
+                    is_in_time("a head that drips", begun, begun);
+                    Slow::Ended(Box::new(raw))
+                }
+                Self::Shuts(mut frames) => {
+                    frames.send(&Frame::get(3, "a.test", "/bytes/100000")).await.unwrap();
+                    assert_eq!(frames.outcome(3).await, Ended::Status(200));
+                    let stuck = Instant::now();
+                    assert!(matches!(frames.outcome(3).await, Ended::Reset(_)));
+                    is_in_time("an answer behind a shut window", begun, stuck);
+                    Slow::Ended(Box::new(frames))
+                }
+                Self::TakesNothing(mut raw) => {
+                    raw.send(get(&large)).await.unwrap();
+                    Slow::Unread(Box::new(raw))
+                }
+                Self::TakesNothingH2(mut frames) => {
+                    frames.send(&Frame::get(3, "a.test", &large)).await.unwrap();
+                    Slow::Unread(Box::new(frames))
+                }
+            }
+        }
+    }
+
+    /// It ended now, not before its time since it `began` to be slow, and not long after its time since it was `stuck`.
+    fn is_in_time(what: &str, began: Instant, stuck: Instant) {
+        assert!(began.elapsed() >= IN_TIME.mul_f64(0.95), "{what} after {:?}", began.elapsed());
+        assert!(stuck.elapsed() <= IN_TIME + SLACK, "{what} after {:?}", stuck.elapsed());
+    }
+
+    /// What becomes of a slow visitor, with what is left of it.
+    enum Slow {
+        /// It saw its end.
+        Ended(Box<dyn Any + Send>),
+        /// It reads nothing, so it sees no end.
+        Unread(Box<dyn Any + Send>),
+    }
+
+    #[tokio::test]
+    async fn two_thousand_visitors_that_turn_slow_at_once_are_all_cut_in_time() {
+        let limits = "request_header_timeout = \"10s\"\nwrite_timeout = \"10s\"\nkeepalive_timeout = \"10m\"";
+        let stack = Proxying::start_with(&format!("[limits]\n{limits}")).await;
+        let visits = stream::iter(0..SLOW).map(|n| Quick::visit(&stack, n));
+        let visitors: Vec<_> = visits.buffer_unordered(16).collect().await;
+        assert_eq!(open(&stack).await, SLOW);
+
+        let begun = Instant::now();
+        let mut slow: JoinSet<_> = visitors.into_iter().map(Quick::turn_slow).collect();
+        // Held to the end: none of them leaves by itself.
+        let (mut unread, mut ended) = (Vec::new(), Vec::new());
+        while let Some(end) = slow.join_next().await {
+            match end.unwrap() {
+                Slow::Ended(visitor) => ended.push(visitor),
+                Slow::Unread(visitor) => unread.push(visitor),
+            }
+            if unread.len() as u64 == UNREAD && ended.is_empty() {
+                assert_eq!(open(&stack).await, SLOW, "they are slow at once");
+            }
+        }
+        assert_eq!((unread.len() as u64, ended.len() as u64), (UNREAD, SLOW - UNREAD));
+        // Those that shut their windows have lost their answers and are idle.
+        let idle = (SLOW - UNREAD) / 2;
+        let most = (FILLS + IN_TIME + SLACK).saturating_sub(begun.elapsed());
+        let gone = wait::within(most, async || (open(&stack).await == idle).then_some(())).await;
+        assert!(gone.is_some(), "{} are open after {:?}", open(&stack).await, begun.elapsed());
+        for (reason, least) in [("head_timeout", idle), ("write_timeout", UNREAD)] {
+            let cut = format!("namegate_edge_connections_cut_total{{reason=\"{reason}\"}}");
+            assert!(stack.edge.metric(&cut).await as u64 >= least, "{reason}");
+        }
+        assert_eq!(stack.get("b.test", "/").await.unwrap().status(), StatusCode::OK);
+    }
+
     /// What a connection may hold of an answer that nobody reads: over HTTP/1.1, and over HTTP/2, whose library has buffers of
     /// 28 KiB for each connection.
     const UNREAD_KIB: [u64; 2] = [48, 80];
@@ -220,20 +350,32 @@ mod alone {
 
     /// A visitor that has asked for a large answer and takes nothing of it, for as long as what comes back is there.
     async fn take_nothing(stack: &Proxying, h2: bool) -> Box<dyn Any> {
-        // The less its end has room for, the less of the answer the kernel keeps.
+        if !h2 {
+            let mut raw = narrow(stack, "http/1.1").await.raw();
+            raw.send(get(&format!("/bytes/{LARGE}"))).await.unwrap();
+            return Box::new(raw);
+        }
+        let mut frames = wide(narrow(stack, "h2").await).await;
+        frames.send(&Frame::get(1, "a.test", &format!("/bytes/{LARGE}"))).await.unwrap();
+        Box::new(frames)
+    }
+
+    /// A connection whose own end has room for little: the less it has, the less of an answer the kernel keeps.
+    async fn narrow(stack: &Proxying, alpn: &str) -> Visit {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
         let tcp = socket.connect(stack.edge.https()).await.unwrap();
-        let client = stack.client().alpn(&[if h2 { "h2" } else { "http/1.1" }]);
-        let visit = client.handshake(tcp, "a.test").await.unwrap();
-        if !h2 {
-            let mut raw = visit.raw();
-            raw.send("GET /bytes/20000000 HTTP/1.1\r\nHost: a.test\r\n\r\n").await.unwrap();
-            return Box::new(raw);
-        }
+        stack.client().alpn(&[alpn]).handshake(tcp, "a.test").await.unwrap()
+    }
+
+    /// With windows that have room for everything.
+    async fn wide(visit: Visit) -> Frames {
         let mut frames = visit.frames(&[(INITIAL_WINDOW_SIZE, ALL)]).await.unwrap();
         frames.send(&Frame::new(kind::WINDOW_UPDATE, 0, 0, (ALL - 70_000).to_be_bytes())).await.unwrap();
-        frames.send(&Frame::get(1, "a.test", "/bytes/20000000")).await.unwrap();
-        Box::new(frames)
+        frames
+    }
+
+    fn get(path: &str) -> String {
+        format!("GET {path} HTTP/1.1\r\nHost: a.test\r\n\r\n")
     }
 }

@@ -24,7 +24,10 @@ mod alone {
         },
         wait,
     };
-    use tokio::time::Instant;
+    use tokio::{
+        task::JoinSet,
+        time::{Instant, interval},
+    };
 
     use crate::stack::{Issuing, Proxying, p99};
 
@@ -36,12 +39,19 @@ mod alone {
     const ASKED: usize = 250;
     /// What the scheduler of two cores does to a request beside a flood; below it a ratio says nothing.
     const NOISE: Duration = Duration::from_millis(50);
+    /// The same beside a burst that leaves the cores idle time.
+    const JITTER: Duration = Duration::from_millis(10);
     /// Invented names in the flood of hellos.
     const NAMES: usize = 20_000;
     /// Hellos of it at once: ten times what the known name's visitor has.
     const HELLOS: usize = 50;
     /// What they may add to the edge's memory.
     const ADDED_KIB: u64 = 32 * 1024;
+    /// Handshakes in a second when it is quiet; a burst has ten times as many.
+    const QUIET_RATE: u32 = 8;
+    const BURST_RATE: u32 = 10 * QUIET_RATE;
+    /// How long each of the two goes on. Of three times the best counts.
+    const SECONDS: u32 = 6;
 
     /// The floods of HTTP/2: what comes first, what comes again and again, and how often at most.
     fn floods() -> Vec<(&'static str, Vec<u8>, Vec<u8>, usize)> {
@@ -185,6 +195,82 @@ mod alone {
             (stack.edge.resident_kib().saturating_sub(before) <= ADDED_KIB).then_some(())
         })
         .await;
+    }
+
+    #[tokio::test]
+    async fn ten_times_the_handshakes_and_three_in_ten_of_them_for_invented_names_hardly_slow_known_ones() {
+        // Most of the invented names have to be refused without a question.
+        let stack = Issuing::start_with("[limits]\nask_rate = 2", Default::default()).await;
+        let known: Vec<_> = (0..7).map(|number| format!("known-{number}.test")).collect();
+        for name in &known {
+            assert_eq!(stack.get(name, "/").await.unwrap().status(), StatusCode::OK);
+            stack.gate.set(name, Reply::origin(&stack.origin.url()));
+        }
+        stack.gate.set_default(Reply::Deny);
+        let visitors =
+            Visitors { client: stack.client(), edge: stack.edge.https(), known, invented: AtomicUsize::new(0) };
+        // What a process does once is done.
+        visitors.come(BURST_RATE, 1, Some).await;
+        let (orders, asked, begun) = (stack.proxy.count(Kind::NewOrder), stack.gate.asked_in_all(), Instant::now());
+
+        let mut measured = Vec::new();
+        for _ in 0..3 {
+            let quiet = p99(visitors.come(QUIET_RATE, SECONDS, Some).await);
+            let invented = |n| (n % 10 < 7).then_some(n);
+            let busy = p99(visitors.come(BURST_RATE, SECONDS, invented).await);
+            measured.push((quiet, busy));
+            if busy <= quiet.max(JITTER) * 3 {
+                break;
+            }
+        }
+        let (took, asked) = (begun.elapsed(), stack.gate.asked_in_all() - asked);
+
+        let slowed = measured.iter().all(|(quiet, busy)| *busy > *quiet.max(&JITTER) * 3);
+        assert!(!slowed, "p99 of known names' handshakes, quiet and busy: {measured:?}");
+        // Ten seconds' worth at once, and two for each second since.
+        assert!(asked >= 20 && asked as f64 <= 20.0 + 2.0 * (took.as_secs_f64() + 1.0), "{asked} in {took:?}");
+        assert_eq!(stack.proxy.count(Kind::NewOrder), orders);
+    }
+
+    /// Who comes for known names, and for others.
+    struct Visitors {
+        client: TlsClient,
+        edge: SocketAddr,
+        known: Vec<String>,
+        /// Names that were invented so far.
+        invented: AtomicUsize,
+    }
+
+    impl Visitors {
+        /// So many full handshakes in a second, whether those before them are done or not. Those that get a number are for a
+        /// known name, the others for one that nobody has. From when each was due to the answer to its request.
+        async fn come(&self, rate: u32, seconds: u32, known: impl Fn(usize) -> Option<usize>) -> Vec<Duration> {
+            let mut arrivals = interval(Duration::from_secs(1) / rate);
+            let mut visits = JoinSet::new();
+            for n in 0..(rate * seconds) as usize {
+                let due = arrivals.tick().await;
+                let (client, edge) = (self.client.clone(), self.edge);
+                match known(n) {
+                    Some(number) => {
+                        let name = self.known[number % self.known.len()].clone();
+                        visits.spawn(async move {
+                            let response = client.get(edge, &name, "/bytes/100").await.unwrap();
+                            assert_eq!(response.status(), StatusCode::OK);
+                            Some(due.elapsed())
+                        });
+                    }
+                    None => {
+                        let name = format!("burst-{}.test", self.invented.fetch_add(1, Ordering::Relaxed));
+                        visits.spawn(async move {
+                            let refused = client.visit(edge, &name).await.unwrap_err();
+                            assert!(refused.alert().is_some(), "{refused:?}");
+                            None
+                        });
+                    }
+                }
+            }
+            visits.join_all().await.into_iter().flatten().collect()
+        }
     }
 
     /// Hellos for names that nobody has; each is refused.

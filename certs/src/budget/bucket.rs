@@ -130,6 +130,19 @@ mod tests {
     }
 
     #[test]
+    fn what_was_taken_a_window_ago_counts_for_nothing_and_later_ones_count() {
+        let (mut bucket, size, now) = (Bucket::default(), Size::new(LETS_ENCRYPT), at(1_000_000));
+        for _ in 0..300 {
+            bucket.take(size, now, now);
+        }
+        let next = bucket.next(size, now);
+        bucket.take(size, now - LETS_ENCRYPT.per, now);
+        assert_eq!(bucket.next(size, now), next);
+        bucket.take(size, now - LETS_ENCRYPT.per / 2, now);
+        assert!(bucket.next(size, now) > next);
+    }
+
+    #[test]
     fn a_clock_that_jumps_back_locks_nobody_out_for_longer_than_an_empty_bucket_does() {
         let (mut bucket, size, now) = (Bucket::default(), Size::new(LETS_ENCRYPT), at(100_000_000));
         drain(&mut bucket, size, now);

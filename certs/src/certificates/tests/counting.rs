@@ -97,6 +97,22 @@ async fn a_restart_forgets_no_order_and_counts_no_renewal() {
 }
 
 #[tokio::test]
+async fn a_restart_counts_in_the_order_in_which_was_ordered() {
+    for names in [["a.shop.example", "b.shop.example"], ["b.shop.example", "a.shop.example"]] {
+        let mut scene = limited();
+        scene.obtain(names[0]).await.unwrap();
+        // What this took is back before the other is ordered.
+        scene.clock.advance(WEEK * 5 / 8);
+        scene.obtain(names[1]).await.unwrap();
+        scene.restart();
+        let _running = scene.run();
+        scene.certificates.scanned().await;
+        scene.obtain("c.shop.example").await.unwrap();
+        assert_eq!(refusal(&scene, "d.shop.example").await.0, "waiting_domain");
+    }
+}
+
+#[tokio::test]
 async fn a_renewed_certificate_is_not_taken_for_a_new_one() {
     let mut scene = limited();
     scene.obtain("a.shop.example").await.unwrap();

@@ -27,6 +27,8 @@ fn a_label_that_looks_like_another_is_told_from_one_in_a_language_of_its_own() {
         // Scripts that no language mixes.
         ("абвabc.example", &[MixedScript]),
         ("кофе-cafe.example", &[MixedScript]),
+        ("shopไทย.example", &[MixedScript]),
+        ("hindi-हिन्दी.example", &[MixedScript]),
         // Scripts that languages do mix, and languages.
         ("日本語abc.example", &[]),
         ("こんにちは-abc.example", &[]),

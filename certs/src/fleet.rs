@@ -204,3 +204,6 @@ impl Keeper {
         tracing::warn!(name: "fleet.lease_lost", lease = self.lease.name, "a lease was lost; its work is given up");
     }
 }
+
+#[cfg(test)]
+mod tests;

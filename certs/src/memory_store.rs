@@ -13,7 +13,10 @@ use std::{
 use async_trait::async_trait;
 use names::Subject;
 use parking_lot::Mutex;
-use tokio::{sync::broadcast, time::Instant};
+use tokio::{
+    sync::{broadcast, watch},
+    time::Instant,
+};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -37,6 +40,13 @@ pub(crate) struct MemoryFleet {
     tokens: AtomicI64,
     changes: Mutex<Vec<Scanned>>,
     hints: broadcast::Sender<Arc<str>>,
+    /// What other processes offer.
+    offers: Mutex<Vec<(u64, Offer)>>,
+    withdrawn: Mutex<Vec<u64>>,
+    /// Looks at the offers that have begun.
+    looks: watch::Sender<usize>,
+    /// Looks end only while it is open.
+    door: watch::Sender<bool>,
 }
 
 impl MemoryStore {
@@ -47,7 +57,43 @@ impl MemoryStore {
             tokens: AtomicI64::new(0),
             changes: Mutex::default(),
             hints: broadcast::Sender::new(64),
+            offers: Mutex::default(),
+            withdrawn: Mutex::default(),
+            looks: watch::Sender::new(0),
+            door: watch::Sender::new(true),
         });
+    }
+
+    /// Another process offers this from now on.
+    pub(crate) fn others_offer(&self, offer: Offer) {
+        let mut offers = self.shared().offers.lock();
+        let id = offers.len() as u64;
+        offers.push((id, offer));
+    }
+
+    /// None of them offers anything any more.
+    pub(crate) fn nobody_offers(&self) {
+        self.shared().offers.lock().clear();
+    }
+
+    /// Everybody hears this.
+    pub(crate) fn hint(&self, about: &str) {
+        let _ = self.shared().hints.send(about.into());
+    }
+
+    /// Offers of this process that were taken back.
+    pub(crate) fn withdrawn(&self) -> Vec<u64> {
+        self.shared().withdrawn.lock().clone()
+    }
+
+    /// How often others' offers were looked at.
+    pub(crate) fn looks(&self) -> watch::Receiver<usize> {
+        self.shared().looks.subscribe()
+    }
+
+    /// Whether a look at others' offers comes to its end.
+    pub(crate) fn let_looks_end(&self, ends: bool) {
+        self.shared().door.send_replace(ends);
     }
 
     /// Whoever holds a lease has lost it, as if it had run out and somebody else had it now.
@@ -76,6 +122,11 @@ impl MemoryStore {
     /// Every operation fails from now on.
     pub(crate) fn break_down(&self) {
         self.down.store(true, Ordering::SeqCst);
+    }
+
+    /// Operations succeed again.
+    pub(crate) fn mend(&self) {
+        self.down.store(false, Ordering::SeqCst);
     }
 
     /// Certificates cannot be saved while the disk is full.
@@ -231,15 +282,20 @@ impl Fleet for MemoryStore {
     }
 
     async fn offer(&self, _: &Offer) -> Result<u64, StoreError> {
-        Ok(0)
+        Ok(7)
     }
 
-    async fn withdraw(&self, _: u64) -> Result<(), StoreError> {
+    async fn withdraw(&self, offer: u64) -> Result<(), StoreError> {
+        self.shared().withdrawn.lock().push(offer);
         Ok(())
     }
 
     async fn offers(&self) -> Result<Vec<(u64, Offer)>, StoreError> {
-        Ok(Vec::new())
+        let seen = self.shared().offers.lock().clone();
+        self.shared().looks.send_modify(|looks| *looks += 1);
+        let _ = self.shared().door.subscribe().wait_for(|open| *open).await;
+        self.works("list", "challenges")?;
+        Ok(seen)
     }
 
     fn hints(&self) -> broadcast::Receiver<Arc<str>> {

@@ -1,4 +1,5 @@
 mod leases;
+mod purging;
 mod sharing;
 mod trouble;
 
@@ -65,5 +66,11 @@ impl Bench {
         let mut transaction = pool.begin().await.unwrap();
         sqlx::query(statement).execute(&mut *transaction).await.unwrap();
         transaction
+    }
+    /// Waits until a statement of this work waits for a lock, or the work is done without one.
+    async fn until_somebody_waits<T>(&self, work: &tokio::task::JoinHandle<T>) {
+        const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+        let waits = || std::future::ready((work.is_finished() || self.psql(WAITING) != "0").then_some(()));
+        test_support::wait::until("a statement waits for a lock", waits).await;
     }
 }

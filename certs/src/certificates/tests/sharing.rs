@@ -114,13 +114,41 @@ async fn an_order_whose_lease_is_lost_is_given_up_while_it_runs() {
     let first = visit(&one, "a.example");
     one.ca.ordered(1).await;
     one.store.steal_leases();
-    // It waits for the other one, whose lease ends without a certificate; then it orders once more.
+    // It waits for the other one, whose lease ends without a certificate; then it orders once more, while the first order
+    // would still be waiting for the CA.
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(one.ca.orders(), 1);
-    one.ca.open_doors();
     one.store.end_leases();
+    one.ca.ordered(2).await;
+    one.ca.open_doors();
     within(first).await.unwrap().unwrap();
     assert_eq!(one.ca.orders(), 2);
+}
+
+/// It may have been taken over meanwhile.
+#[tokio::test]
+async fn an_order_is_given_up_when_the_store_cannot_be_asked_for_as_long_as_its_lease_lasts() {
+    let (one, _two) = Scene::two(quick());
+    one.ca.close_doors();
+    let first = visit(&one, "a.example");
+    one.ca.ordered(1).await;
+    one.store.break_down();
+    assert!(matches!(within(first).await.unwrap(), Err(ObtainError::Load(LoadError::Store(_)))));
+}
+
+#[tokio::test]
+async fn a_store_that_fails_for_a_moment_costs_no_order() {
+    let (one, _two) = Scene::two(Settings { lease: Duration::from_secs(6), ..patient() });
+    one.ca.close_doors();
+    let first = visit(&one, "a.example");
+    one.ca.ordered(1).await;
+    // The lease is kept every two seconds: once it fails.
+    one.store.break_down();
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    one.store.mend();
+    one.ca.open_doors();
+    within(first).await.unwrap().unwrap();
+    assert_eq!(one.ca.orders(), 1);
 }
 
 #[tokio::test]
@@ -175,4 +203,58 @@ async fn a_renewal_is_planned_by_all_and_ordered_by_one() {
     assert_eq!(one.ca.orders(), 20);
     let renewed = [one.ear.heard(), two.ear.heard()].concat();
     assert_eq!(renewed.iter().filter(|told| told.contains("renewed")).count(), 20, "{renewed:?}");
+}
+
+#[tokio::test]
+async fn of_what_other_edges_store_only_what_is_younger_and_valid_is_taken_up() {
+    let (one, two) = Scene::two(patient());
+    assert!(two.certificates.load(&name("missing.example"), None).await.unwrap().is_none());
+    let _running = two.run();
+    two.certificates.scanned().await;
+    let kept = two.obtain("a.example").await.unwrap();
+    let now = one.clock.now();
+    let bundle = |text: &str, from| one.ca.bundle(&subject(text), from);
+    for (text, bundle) in [
+        ("a.example", bundle("a.example", now - DAY)),
+        ("a.example", bundle("a.example", now + DAY)),
+        ("*.wild.example", bundle("*.wild.example", now)),
+        ("expired.example", bundle("expired.example", now - LIFE - DAY)),
+        ("missing.example", bundle("missing.example", now)),
+        // Whoever has taken this one up has looked at all before it.
+        ("last.example", bundle("last.example", now)),
+    ] {
+        one.store.save(&subject(text), &bundle).await.unwrap();
+    }
+    until(|| two.certificates.is_planned(&subject("last.example"))).await;
+    assert_eq!(two.certificates.find(&name("a.example"), None).unwrap().serial(), kept.serial());
+    for text in ["*.wild.example", "expired.example"] {
+        assert!(!two.certificates.is_planned(&subject(text)), "{text}");
+    }
+    let found = two.certificates.load(&name("missing.example"), None).await.unwrap();
+    assert!(found.is_some(), "a name that was missing is looked for again");
+}
+
+#[tokio::test]
+async fn while_another_edge_orders_this_one_has_room_for_its_own_names() {
+    let (one, two) = Scene::two(Settings { orders_in_flight: 1, ..patient() });
+    let fleet = one.store.fleet().unwrap();
+    let lease = fleet.lease("order/a.example", LIFE).await.unwrap().unwrap();
+    let waiting = visit(&two, "a.example");
+    until(|| two.store.loads() > 1).await;
+    let begun = Instant::now();
+    within(two.obtain("b.example")).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    fleet.release(&lease).await.unwrap();
+    within(waiting).await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_of_another_edge_is_waited_for_ten_minutes() {
+    let (one, two) = Scene::two(patient());
+    one.store.fleet().unwrap().lease("order/a.example", LIFE).await.unwrap().unwrap();
+    let (begun, a) = (Instant::now(), subject("a.example"));
+    let waited = tokio::time::timeout(Duration::from_secs(3600), two.certificates.obtain_ahead(&a, None));
+    assert!(matches!(waited.await.unwrap(), Err(ObtainError::StillIssuing { .. })));
+    assert!((600..610).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+    assert_eq!(one.ca.orders(), 0);
 }

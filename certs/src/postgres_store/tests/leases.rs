@@ -9,11 +9,13 @@ async fn a_lease_is_one_processes_until_it_gives_it_back_or_it_ends() {
     assert!(two.lease("order/b", LIFE).await.unwrap().is_some());
     assert!(one.keep(&first, LIFE).await.unwrap());
     one.release(&first).await.unwrap();
-    let second = two.lease("order/a", Duration::ZERO).await.unwrap().unwrap();
+    let second = two.lease("order/a", LIFE).await.unwrap().unwrap();
     assert_ne!(first.token, second.token);
     assert!(!one.keep(&first, LIFE).await.unwrap(), "an old token fits no new lease");
     one.release(&first).await.unwrap();
-    // The second has run out: it had no life.
+    assert_eq!(one.lease("order/a", LIFE).await.unwrap(), None, "nor does it give one back");
+    // The second runs out: it is given no more life.
+    assert!(two.keep(&second, Duration::ZERO).await.unwrap());
     let third = one.lease("order/a", LIFE).await.unwrap().unwrap();
     assert!(!two.keep(&second, LIFE).await.unwrap());
     assert!(one.keep(&third, LIFE).await.unwrap());
@@ -96,4 +98,19 @@ async fn of_a_save_and_a_takeover_at_once_one_is_first() {
         let kept = two.load(&name(A)).await.unwrap().unwrap();
         assert_eq!(kept.chain_pem, new.chain_pem, "round {round}: what was saved last, under the newer lease, stands");
     }
+}
+
+/// Whoever takes a lease over and has not come to an end with that yet: the save waits, and finds the lease gone.
+#[tokio::test]
+async fn a_save_waits_for_a_takeover_that_has_begun() {
+    let bench = Bench::start().await;
+    let store = Arc::new(bench.open().await);
+    let lease = store.lease("order/a", LIFE).await.unwrap().unwrap();
+    let takeover = bench.hold("UPDATE namegate_edge.leases SET token = nextval('namegate_edge.lease_tokens')").await;
+    let (writer, fresh) = (Arc::clone(&store), bundle(A));
+    let saving = tokio::spawn(async move { writer.save_under(&lease, &name(A), &fresh).await.unwrap() });
+    bench.until_somebody_waits(&saving).await;
+    takeover.commit().await.unwrap();
+    assert!(!saving.await.unwrap());
+    assert!(store.load(&name(A)).await.unwrap().is_none());
 }

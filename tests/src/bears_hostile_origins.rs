@@ -3,14 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use test_support::{
-    BadOrigin, Misbehaviour, Passing, RecordRelay, Reply,
-    client::{
-        frames::{Frame, Frames},
-        http as client_http,
-    },
-    wait,
-};
+use test_support::{BadOrigin, Misbehaviour, Passing, RecordRelay, Reply, client::http as client_http};
 
 use crate::stack::Proxying;
 
@@ -171,6 +164,19 @@ async fn an_answer_whose_records_come_in_pieces_arrives_whole() {
     }
 }
 
+/// The kernel has as much of it as it takes, all the time.
+#[tokio::test]
+async fn a_large_answer_over_tls_arrives_whole() {
+    let stack = Proxying::start_with(NO_HURRY).await;
+    stack.gate.set("large.test", Reply::origin(&stack.origin.tls_h1_url()));
+    for alpn in ["http/1.1", "h2"] {
+        let client = stack.client().alpn(&[alpn]);
+        let mut http = client.visit(stack.edge.https(), "large.test").await.unwrap().http().await.unwrap();
+        let response = http.get("large.test", "/bytes/50000000").await.unwrap();
+        assert_eq!(response.body().len(), 50_000_000, "{alpn}");
+    }
+}
+
 #[tokio::test]
 async fn an_answer_that_breaks_off_within_a_record_ends_at_once() {
     let stack = Proxying::start_with(NO_HURRY).await;
@@ -205,56 +211,5 @@ async fn an_origin_that_sends_a_session_ticket_without_end_is_hung_up_on() {
         assert_eq!(http.get("ticket.test", "/").await.unwrap().status(), StatusCode::BAD_GATEWAY, "{alpn}");
         assert_eq!(stack.access_line(502).await["error"], "origin_broken");
         assert_eq!(endless.connections(), requests + 1, "{alpn}");
-    }
-}
-
-/// Measured with nothing beside it.
-mod alone {
-    use super::*;
-
-    /// What a hostile connection may make the edge keep.
-    const PINNED_KIB: u64 = 2 * 1024;
-    /// Such connections at once, so that what one of them pins stands out from what a process keeps anyway.
-    const HOSTILE: u64 = 8;
-    /// Streams of each.
-    const STREAMS: u64 = 100;
-    /// How long the allocator may take to return what nobody uses.
-    const SETTLE: Duration = Duration::from_secs(20);
-
-    #[tokio::test]
-    async fn records_that_origins_begin_and_never_end_pin_little() {
-        let stack = Proxying::start_with(NO_HURRY).await;
-        let relay = RecordRelay::start(&stack.host, &stack.origin.tls_h1_url(), Passing::AllButTheEnd).await;
-        stack.gate.set("begun.test", Reply::origin(&relay.url()));
-        // What a process allocates once is there.
-        drop(begin(&stack, &relay, 2).await);
-        stack.p99("b.test").await;
-        let before = stack.resident_kib();
-        let hostile = begin(&stack, &relay, HOSTILE).await;
-        // What was sent has come to the edge long before these are answered.
-        stack.p99("b.test").await;
-        let pinned = || stack.resident_kib().saturating_sub(before) / HOSTILE;
-        let little = wait::within(SETTLE, async || {
-            // It looks for what to give back when it is asked for more.
-            stack.get("b.test", "/").await.unwrap();
-            (pinned() <= PINNED_KIB).then_some(())
-        });
-        assert!(little.await.is_some(), "{} KiB for each connection", pinned());
-        drop(hostile);
-    }
-
-    /// So many connections that ask for a hundred answers each, once all answers are begun.
-    async fn begin(stack: &Proxying, relay: &RecordRelay, connections: u64) -> Vec<Frames> {
-        let (begun, mut hostile) = (relay.broken() as u64, Vec::new());
-        for _ in 0..connections {
-            let mut frames = stack.frames("begun.test", &[]).await;
-            for n in 0..STREAMS as u32 {
-                frames.send(&Frame::get(2 * n + 1, "begun.test", "/bytes/100000")).await.unwrap();
-            }
-            hostile.push(frames);
-        }
-        let all = begun + connections * STREAMS;
-        wait::until("every answer is begun", async || (relay.broken() as u64 >= all).then_some(())).await;
-        hostile
     }
 }

@@ -63,8 +63,7 @@ impl Dialler {
         let tcp = connected.map_err(|_| late(ErrorType::ConnectTimedout))?.map_err(refused)?;
         notice_vanished(&SockRef::from(&tcp)).map_err(refused)?;
         let Some(name) = &place.tls else { return Ok(Socket::Plain(tcp)) };
-        let records = Records::new(tcp).map_err(refused)?;
-        let secured = timeout(limit, self.tls.connect(name.clone(), records)).await;
+        let secured = timeout(limit, self.tls.connect(name.clone(), Records::new(tcp))).await;
         let mut tls = secured.map_err(|_| late(ErrorType::TLSHandshakeTimedout))?.map_err(not_trusted)?;
         tls.get_mut().0.heard();
         Ok(Socket::Tls(Box::new(tls)))

@@ -25,7 +25,7 @@ pub(super) enum Socket {
     /// Straight on TCP.
     Plain(TcpStream),
     /// Boxed: its state is large and the other kind's is not.
-    Tls(Box<TlsStream<Records>>),
+    Tls(Box<TlsStream<Records<TcpStream>>>),
 }
 
 impl Socket {
@@ -72,7 +72,11 @@ impl Socket {
 }
 
 /// Empties the TLS library, so that it holds nothing of what was read.
-fn poll_record(tls: &mut TlsStream<Records>, cx: &mut Context<'_>, came: &mut BytesMut) -> Poll<io::Result<usize>> {
+fn poll_record(
+    tls: &mut TlsStream<Records<TcpStream>>,
+    cx: &mut Context<'_>,
+    came: &mut BytesMut,
+) -> Poll<io::Result<usize>> {
     let before = came.len();
     // It wants no more before what it has is taken. It may have more than one record, if they are small.
     while came.len() == before || !tls.get_ref().1.wants_read() {

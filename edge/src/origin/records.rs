@@ -6,8 +6,8 @@
 //! A message of the handshake may go on in the next record, and the library joins up to 64 KiB of it. Behind the handshake
 //! come session tickets of a few hundred bytes. An origin that sends more without a byte of content is hung up on.
 //!
-//! A record that is not whole is read as it comes. To leave it in the kernel until it is whole would stall honest origins: a
-//! packet of which a part was read keeps all of its room, and the kernel shuts the window over it.
+//! A record that is not whole is read as it comes. Left in the kernel until all of it lay there (`FIONREAD`), 64 MiB over
+//! loopback stood still after 160 KB: the kernel may shut the window with less than a record in it.
 
 use std::{
     io::{self, IoSlice},

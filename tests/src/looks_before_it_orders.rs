@@ -245,6 +245,106 @@ async fn another_program_on_port_80_does_not_keep_a_name_from_its_certificate() 
     assert_eq!(edge.metric("namegate_edge_preflights_total{result=\"clear\"}").await, 2.0);
 }
 
+/// Nothing of it is on port 80, where authorities look for HTTP-01.
+#[tokio::test]
+async fn an_edge_without_a_plain_listener_sees_itself_by_its_certificate_alone() {
+    let (host, other) = (Loopback::take(), Loopback::take());
+    let pebble = Pebble::start(&host, PebbleOptions::default()).await;
+    let proxy = AcmeProxy::start(&host, &pebble).await;
+    let (gate, origin) = (FakeGate::start(&host).await, Origin::start(&host).await);
+    gate.set_default(Reply::origin(&origin.url()));
+    let on = |host| EdgeOptions::on(host).gate(&gate).acme_proxy(&proxy).set("[listen]\nhttp = []");
+    let edge = EdgeProcess::start(on(&host)).await;
+    let client = TlsClient::trusting(pebble.issuer_root_pem());
+    for name in ["one.test", "two.test"] {
+        assert_eq!(edge.get(&client, name, "/").await.unwrap().status(), StatusCode::OK, "{name}");
+    }
+    assert_eq!(edge.metric("namegate_edge_preflights_total{result=\"clear\"}").await, 2.0);
+    // Another edge of the fleet has no such order, and says no more than that.
+    let _sibling = EdgeProcess::start(on(&other)).await;
+    pebble.dns().set_a("sibling.test", &[other.ip()]).await;
+    let _ = edge.get(&client, "sibling.test", "/").await;
+    assert!(proxy.orders_for("sibling.test") >= 1);
+    assert_eq!(edge.metric("namegate_edge_preflights_total{result=\"unsure\"}").await, 1.0);
+}
+
+#[tokio::test]
+async fn another_edge_of_the_fleet_is_not_taken_for_somebody_else() {
+    let stack = Issuing::start().await;
+    assert_eq!(stack.get("here.test", "/").await.unwrap().status(), StatusCode::OK);
+    let host = Loopback::take();
+    let options = EdgeOptions::on(&host).gate(&stack.gate).acme_proxy(&stack.proxy);
+    let sibling = EdgeProcess::start(options).await;
+    stack.pebble.dns().set_a("there.test", &[host.ip()]).await;
+    // The CA goes there, where no such order is known; that it was asked is what counts.
+    let _ = stack.get("there.test", "/").await;
+    assert!(stack.orders("there.test") >= 1);
+    assert!(sibling.metric("namegate_edge_plain_requests_total{answer=\"sibling\"}").await >= 1.0);
+    assert_eq!(stack.edge.metric("namegate_edge_preflights_total{result=\"unsure\"}").await, 1.0);
+}
+
+/// What is not a whole answer within the bounds, at every address, is no "no".
+#[tokio::test]
+async fn what_a_look_cannot_take_in_keeps_no_order_from_being_placed() {
+    let stack = Issuing::start_with("[acme.preflight]\ntimeout = \"2s\"", PebbleOptions::default()).await;
+    assert_eq!(stack.get("here.test", "/").await.unwrap().status(), StatusCode::OK);
+    let dns = stack.pebble.dns();
+    let large = format!("HTTP/1.1 404 Not Found\r\nX: {}\r\n\r\n", "x".repeat(20_000));
+    let many = format!("HTTP/1.1 404 Not Found\r\n{}\r\n", "X: x\r\n".repeat(150));
+    let on_and_on = "HTTP/1.1 302 Found\r\nLocation: http://circle.test:8000/\r\nContent-Length: 0\r\n\r\n";
+    let answers = [("large.test", large.as_str()), ("many.test", &many), ("circle.test", on_and_on)];
+    let mut servers = Vec::new();
+    for (name, answer) in answers {
+        let server = Elsewhere::says(answer).await;
+        dns.set_a(name, &[server.host.ip()]).await;
+        servers.push(server);
+    }
+    let (nobody, silent) = (Loopback::take(), Loopback::take());
+    let elsewhere = Elsewhere::says(NOT_FOUND).await;
+    dns.set_a("half.test", &[elsewhere.host.ip(), nobody.ip()]).await;
+    let _silent = TcpListener::bind(silent.at(8000)).await.unwrap();
+    dns.set_a("silent.test", &[silent.ip()]).await;
+    for name in ["large.test", "many.test", "circle.test", "half.test", "silent.test"] {
+        // The CA may take its time there; that it was asked soon is what counts.
+        let ordered = wait::within(Duration::from_secs(20), async || (stack.orders(name) >= 1).then_some(()));
+        let ordered = tokio::select! {
+            ordered = ordered => ordered,
+            _ = stack.get(name, "/") => (stack.orders(name) >= 1).then_some(()),
+        };
+        assert!(ordered.is_some(), "{name}");
+    }
+    assert_eq!(servers[2].looked(), 6, "five redirects are followed");
+}
+
+#[tokio::test]
+async fn of_many_addresses_eight_are_visited_and_the_rest_is_not_held_against_the_name() {
+    let stack = Issuing::start().await;
+    assert_eq!(stack.get("here.test", "/").await.unwrap().status(), StatusCode::OK);
+    let mut servers = Vec::new();
+    for _ in 0..9 {
+        servers.push(Elsewhere::says(NOT_FOUND).await);
+    }
+    let addresses: Vec<_> = servers.iter().map(|server| server.host.ip()).collect();
+    stack.pebble.dns().set_a("nine.test", &addresses).await;
+    let _ = stack.get("nine.test", "/").await;
+    assert!(stack.orders("nine.test") >= 1);
+    assert!(servers.iter().map(Elsewhere::looked).sum::<usize>() <= 8);
+    stack.pebble.dns().set_a("eight.test", &addresses[..8]).await;
+    assert!(stack.get("eight.test", "/").await.is_err());
+    assert_eq!(stack.orders("eight.test"), 0, "eight others are certain");
+}
+
+#[tokio::test]
+async fn content_beyond_what_is_awaited_is_somebody_elses_however_long_it_goes_on() {
+    let stack = Issuing::start().await;
+    assert_eq!(stack.get("here.test", "/").await.unwrap().status(), StatusCode::OK);
+    let endless = format!("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n{}", "x".repeat(2000));
+    let elsewhere = Elsewhere::says(&endless).await;
+    stack.pebble.dns().set_a("page.test", &[elsewhere.host.ip()]).await;
+    let detail = stack.refuses("page.test", "points_elsewhere").await;
+    assert!(detail.contains("answers with another content"), "{detail}");
+}
+
 #[tokio::test]
 async fn servers_that_fail_and_servers_that_are_silent_keep_no_order_from_being_placed() {
     let silent = ZoneServer::start().await;
@@ -272,6 +372,13 @@ async fn a_zone_that_fails_keeps_no_order_from_being_placed() {
     assert!(stack.get("failing.test", "/").await.is_err());
     assert!(stack.orders("failing.test") >= 1);
     assert_eq!(stack.edge.metric("namegate_edge_preflights_total{result=\"unsure\"}").await, 1.0);
+    // To say so is to say something: others are looked at as before.
+    for name in ["a.failing.test", "b.failing.test", "c.failing.test", "d.failing.test", "e.failing.test"] {
+        stack.pebble.dns().servfail(name).await;
+        assert!(stack.get(name, "/").await.is_err());
+    }
+    assert_eq!(stack.get("fine.test", "/").await.unwrap().status(), StatusCode::OK);
+    assert_eq!(stack.edge.metric("namegate_edge_preflights_total{result=\"clear\"}").await, 1.0);
 }
 
 #[tokio::test]

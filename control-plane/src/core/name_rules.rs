@@ -126,6 +126,11 @@ mod tests {
     fn names_that_nobody_can_own_are_refused() {
         let mut settings = CoreSettings::default();
         settings.edge.cname = "edge.namegate.com".to_owned();
+        // As a zone file has it, and as nobody has it.
+        settings.reserved = vec!["corp.example.com.".to_owned(), String::new()];
+        for text in ["corp.example.com", "a.corp.example.com"] {
+            assert!(matches!(claimable(text, &settings), Err(CoreError::NameRefused(NameRule::Reserved))), "{text}");
+        }
         for text in ["co.uk", "github.io", "edge.namegate.com", "a.edge.namegate.com", "1.2.3.4", "*.a.example"] {
             assert!(claimable(text, &settings).is_err(), "{text}");
         }

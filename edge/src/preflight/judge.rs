@@ -130,6 +130,7 @@ mod tests {
             (leads_to(&["10.0.0.1"], Some(Reason::Timeout)), &none, None),
             (leads_to(&[], Some(Reason::Timeout)), &none, None),
             (leads_to(&["10.0.0.1"], None), &open(&["10.0.0.0/8"]), None),
+            (leads_to(&["::ffff:10.0.0.1"], None), &open(&["10.0.0.0/8"]), None),
             (leads_to(&["10.0.0.1"], None), &open(&["10.1.0.0/16"]), Some("dns_inside")),
         ];
         for (answer, inside, code) in cases {

@@ -105,11 +105,10 @@ impl Budget {
     /// The budget that `limits` allow.
     pub(crate) fn new(limits: OrderLimits, clock: SharedClock) -> Self {
         let single = |rate: Rate| (Size::new(rate), Bucket::default());
-        let share = |rate: Rate| Rate { most: (rate.most / SHARE).max(1), ..rate };
         let books = Books {
             account: limits.account.map(single),
             renewals: limits.account.filter(|_| !limits.renewals_exempt).map(single),
-            tenants: limits.account.map(|rate| Table::new(Size::new(share(rate)))),
+            tenants: limits.account.map(|rate| Table::new(Size::new(Rate { most: share(rate.most), ..rate }))),
             domains: limits.domain.map(|rate| Table::new(Size::new(rate))),
             names: Table::new(limits.name.map_or(Size::UNLIMITED, Size::new)),
         };
@@ -120,11 +119,12 @@ impl Budget {
     pub(crate) async fn admit(&self, wanted: Wanted<'_>) -> Result<Admission<'_>, Full> {
         let now = self.clock.now();
         let (start, taken) = match wanted.lane {
+            Lane::New if !self.limits.are_set() => (now, None),
             Lane::New => {
                 let domain = domain(wanted.name);
                 let start = self.books.lock().reserve(wanted, &domain, now)?;
                 let taken = Taken { name: wanted.name.clone(), domain, at: start };
-                (start, self.limits.are_set().then_some(taken))
+                (start, Some(taken))
             }
             Lane::Retry | Lane::Renewal => (self.books.lock().reserve_renewal(now)?, None),
         };
@@ -158,7 +158,7 @@ impl Budget {
             }
             Limit::Tenant => {
                 let (most, per) = rate(self.limits.account);
-                let share = (most / SHARE).max(1);
+                let share = share(most);
                 format!(
                     "this tenant has used its {share} of the {most} orders that the CA takes in {per}; it gets more while half of them are left"
                 )
@@ -258,6 +258,11 @@ impl Drop for Admission<'_> {
         }
         books.names.put_back(&taken.name);
     }
+}
+
+/// A tenant's own part of so many orders.
+fn share(orders: u32) -> u32 {
+    (orders / SHARE).max(1)
 }
 
 /// The registered domain by which CAs count; a name without one counts by itself.

@@ -36,6 +36,7 @@ use crate::{
         record::TlsFacts,
     },
     metrics::Cuts,
+    origin::Places,
     policy::Policy,
     proxy::{Backlog, Ledger, Seats, Turns},
     secure::Secured,
@@ -66,6 +67,8 @@ pub struct Visit {
     pub(crate) backlog: Arc<Backlog>,
     /// Who of its exchanges may hold more, over HTTP/2.
     pub(crate) seats: Seats,
+    /// What of its origins' unfinished records is kept, over HTTP/2.
+    places: OnceLock<Places>,
     /// Held by the exchange that looks for its way to an origin over HTTP/2.
     pub(crate) dials: tokio::sync::Mutex<()>,
     /// What an HTTP/1 connection's guard has to know of its exchanges.
@@ -105,6 +108,7 @@ impl Visit {
             turns,
             backlog,
             seats: Seats::default(),
+            places: OnceLock::new(),
             dials: tokio::sync::Mutex::default(),
             baton,
             tunnel,
@@ -123,6 +127,11 @@ impl Visit {
     /// Whether it came over HTTP/2.
     pub fn is_h2(&self) -> bool {
         self.tls.h2
+    }
+
+    /// What bounds how much its origins begin at once; none over HTTP/1, where there is one exchange at a time.
+    pub(crate) fn places(&self) -> Option<&Places> {
+        self.is_h2().then(|| self.places.get_or_init(Places::default))
     }
 
     /// The TLS connection in the access log's terms.

@@ -10,6 +10,7 @@ mod dial;
 mod fuzz;
 mod lookup;
 mod place;
+mod places;
 mod pool;
 mod reach;
 mod records;
@@ -43,6 +44,7 @@ pub(crate) use dial::Dialler;
 pub use fuzz::answer as fuzz_answer;
 pub use lookup::Lookup;
 pub use place::Place;
+pub(crate) use places::Places;
 pub use reach::Reach;
 pub(crate) use wire::{RECORD, Sending, Wire, WireError};
 

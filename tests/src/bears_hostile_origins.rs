@@ -3,7 +3,13 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use test_support::{BadOrigin, Misbehaviour, Passing, RecordRelay, Reply, client::http as client_http};
+use test_support::{
+    BadOrigin, Misbehaviour, Passing, RecordRelay, Reply,
+    client::{
+        frames::{END_STREAM, Frame, kind},
+        http as client_http,
+    },
+};
 
 use crate::stack::Proxying;
 
@@ -162,6 +168,42 @@ async fn an_answer_whose_records_come_in_pieces_arrives_whole() {
             }
         }
     }
+}
+
+/// What is begun at once has few places: each answer waits for others and none for ever.
+#[tokio::test]
+async fn a_hundred_answers_at_once_whose_records_come_in_pieces_arrive_whole() {
+    let stack = Proxying::start_with(NO_HURRY).await;
+    let how = Passing::Pieces(3000, Duration::from_millis(1));
+    let relay = RecordRelay::start(&stack.host, &stack.origin.tls_h1_url(), how).await;
+    stack.gate.set("pieces.test", Reply::origin(&relay.url()));
+    for window in [60_000, (1 << 31) - 1] {
+        let mut frames = stack.frames("pieces.test", &[(4, window)]).await;
+        let whole = u32::to_be_bytes((1 << 31) - 70_000);
+        frames.send(&Frame::new(kind::WINDOW_UPDATE, 0, 0, whole)).await.unwrap();
+        for n in 0..100 {
+            frames.send(&Frame::get(2 * n + 1, "pieces.test", "/bytes/60000")).await.unwrap();
+        }
+        let (mut came, mut ended) = (0, 0);
+        while ended < 100 {
+            let data = frames.until(kind::DATA).await.unwrap();
+            came += data.payload.len();
+            ended += usize::from(data.flags & END_STREAM != 0);
+        }
+        assert_eq!(came, 100 * 60_000, "{window}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_on_which_a_record_has_begun_is_not_used_again() {
+    let stack = Proxying::start_with(NO_HURRY).await;
+    let relay = RecordRelay::start(&stack.host, &stack.origin.tls_h1_url(), Passing::AndAStart).await;
+    stack.gate.set("begun.test", Reply::origin(&relay.url()));
+    for _ in 0..3 {
+        let response = stack.get("begun.test", "/bytes/12000").await.unwrap();
+        assert_eq!((response.status(), response.body().len()), (StatusCode::OK, 12_000));
+    }
+    assert_eq!(relay.connections(), 3);
 }
 
 /// The kernel has as much of it as it takes, all the time.

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use test_support::{
-    Reply,
+    BadOrigin, Misbehaviour, Passing, RecordRelay, Reply,
     client::{
-        frames::{ACK, END_HEADERS, END_STREAM, Ended, Frame, PADDED, block, kind, request},
+        frames::{ACK, END_HEADERS, END_STREAM, Ended, Frame, Frames, PADDED, block, kind, request},
         http as client_http,
     },
     wait,
 };
+
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::stack::Proxying;
 
@@ -198,27 +200,116 @@ async fn answers_pin_little(how: Spoken, windows: &[u32]) {
         }
         let all = asked + 100 * UNTAKEN as usize;
         wait::until("the origin has every request", async || (stack.origin.requests() >= all).then_some(())).await;
-        // What the origin has answered has come to the edge long before these are answered.
-        for _ in 0..20 {
-            assert_eq!(stack.get("b.test", "/bytes/20000").await.unwrap().body().len(), 20_000);
-        }
-        let pinned = || stack.resident_kib().saturating_sub(before) / UNTAKEN;
-        let little = wait::within(SETTLE, async || {
-            // It looks for what to give back when it is asked for more, on each of its threads.
-            stack.get("b.test", "/").await.unwrap();
-            stack.edge.metric("process_resident_memory_bytes").await;
-            (pinned() <= PINNED_KIB).then_some(())
-        });
-        let little = little.await;
-        assert!(little.is_some(), "{how:?}, a window of {window}: {} KiB for each connection", pinned());
+        let pinned = pins(&stack, before, UNTAKEN).await;
+        assert!(pinned <= PINNED_KIB, "{how:?}, a window of {window}: {pinned} KiB for each connection");
         drop(hostile);
     }
+}
+
+/// What each of `many` connections makes the edge keep that kept `before`, in KiB, once that is little or has had its time.
+async fn pins(stack: &Proxying, before: u64, many: u64) -> u64 {
+    // What origins have sent has come to the edge long before these are answered.
+    for _ in 0..20 {
+        assert_eq!(stack.get("b.test", "/bytes/20000").await.unwrap().body().len(), 20_000);
+    }
+    let pinned = || stack.resident_kib().saturating_sub(before) / many;
+    let little = wait::within(SETTLE, async || {
+        // It looks for what to give back when it is asked for more, on each of its threads.
+        stack.get("b.test", "/").await.unwrap();
+        stack.edge.metric("process_resident_memory_bytes").await;
+        (pinned() <= PINNED_KIB).then(&pinned)
+    });
+    little.await.unwrap_or_else(pinned)
+}
+
+/// Settings with which nothing ends by itself.
+const ENDLESS: &str = "[limits]\nread_timeout = \"10m\"\nwrite_timeout = \"10m\"\nresponse_header_timeout = \"10m\"\n\
+    keepalive_timeout = \"10m\"\nconnect_timeout = \"2m\"";
+
+/// The visitor takes all that comes, and has room for more: what is kept is the origins' doing.
+#[tokio::test]
+async fn records_that_a_hundred_origins_begin_and_do_not_end_pin_little() {
+    for whole in [0, 1] {
+        let stack = Proxying::start_with(ENDLESS).await;
+        let relay = RecordRelay::start(&stack.host, &stack.origin.tls_h1_url(), Passing::AllButTheEnd(whole)).await;
+        stack.gate.set("a.test", Reply::origin(&stack.origin.tls_h1_url()));
+        warm_up(&stack).await;
+        stack.gate.set("begun.test", Reply::origin(&relay.url()));
+        let before = stack.resident_kib();
+        let mut hostile = Vec::new();
+        for _ in 0..UNTAKEN {
+            hostile.push(ask_for_a_hundred(&stack, "begun.test").await);
+        }
+        let all = 100 * UNTAKEN as usize;
+        wait::until("all are begun", async || (relay.broken() >= all).then_some(())).await;
+        let pinned = pins(&stack, before, UNTAKEN).await;
+        assert!(pinned <= PINNED_KIB, "behind {whole} records: {pinned} KiB for each connection");
+        drop(hostile);
+    }
+}
+
+/// A handshake of a length that the TLS library would wait for.
+#[tokio::test]
+async fn handshakes_that_a_hundred_origins_begin_and_do_not_end_pin_little() {
+    let stack = Proxying::start_with(ENDLESS).await;
+    let record = [&[22, 3, 3, 62, 128][..], &[0; 16_000]].concat();
+    let mut hello = record.repeat(3);
+    hello.splice(5..9, [2, 0, 0xea, 0x60]);
+    let origin = BadOrigin::start(&stack.host, Misbehaviour::Says(hello.leak())).await;
+    warm_up(&stack).await;
+    stack.gate.set("begun.test", Reply::origin(&format!("https://{}", origin.authority())));
+    let before = stack.resident_kib();
+    let mut hostile = Vec::new();
+    for _ in 0..UNTAKEN {
+        hostile.push(ask_for_a_hundred(&stack, "begun.test").await);
+    }
+    let all = 100 * UNTAKEN as usize;
+    wait::until("all are begun", async || (origin.connections() >= all).then_some(())).await;
+    let pinned = pins(&stack, before, UNTAKEN).await;
+    assert!(pinned <= PINNED_KIB, "{pinned} KiB for each connection");
+    drop(hostile);
+}
+
+#[tokio::test]
+async fn answers_without_room_whose_origins_stall_keep_no_other_of_their_connection_from_being_read() {
+    let stack = Proxying::start_with(ENDLESS).await;
+    let relay = RecordRelay::start(&stack.host, &stack.origin.tls_h1_url(), Passing::AllButTheEnd(1)).await;
+    stack.gate.set("begun.test", Reply::origin(&relay.url()));
+    // Each has room for its first record alone.
+    let mut frames = stack.frames("begun.test", &[(INITIAL_WINDOW_SIZE, LITTLE)]).await;
+    frames.send(&Frame::new(kind::WINDOW_UPDATE, 0, 0, (ALL - 70_000).to_be_bytes())).await.unwrap();
+    let stalled = 40;
+    for n in 0..stalled {
+        frames.send(&Frame::get(2 * n + 1, "begun.test", "/bytes/100000")).await.unwrap();
+    }
+    let mut came = 0;
+    while came < stalled as usize * 16_000 {
+        came += frames.until(kind::DATA).await.unwrap().payload.len();
+    }
+    wait::until("all are begun", async || (relay.broken() >= stalled as usize).then_some(())).await;
+    let (good, mut came) = (2 * stalled + 1, 0);
+    frames.send(&Frame::get(good, "begun.test", "/bytes/12000")).await.unwrap();
+    assert_eq!(frames.outcome(good).await, Ended::Status(200));
+    while came < 12_000 {
+        let data = frames.until(kind::DATA).await.unwrap();
+        came += if data.stream == good { data.payload.len() } else { 0 };
+    }
+}
+
+/// A connection that asks for a hundred answers, with room for all of them, and takes what comes.
+async fn ask_for_a_hundred(stack: &Proxying, name: &str) -> AbortOnDropHandle<()> {
+    let mut frames = stack.frames(name, &[(INITIAL_WINDOW_SIZE, ALL)]).await;
+    frames.send(&Frame::new(kind::WINDOW_UPDATE, 0, 0, (ALL - 70_000).to_be_bytes())).await.unwrap();
+    for n in 0..100 {
+        frames.send(&Frame::get(2 * n + 1, name, "/bytes/100000")).await.unwrap();
+    }
+    AbortOnDropHandle::new(tokio::spawn(async move { while frames.next().await.is_some() {} }))
 }
 
 /// A connection that asks for a hundred answers: each more than a visitor takes, and together more than a socket, but not so
 /// large that what the kernel keeps of them all would be too much for a machine. Where it has no room for them it reads all that comes; otherwise
 /// nothing.
-async fn ask_without_taking(stack: &Proxying, how: Spoken, window: u32) -> test_support::client::frames::Frames {
+async fn ask_without_taking(stack: &Proxying, how: Spoken, window: u32) -> Frames {
     let mut frames = stack.frames("a.test", &[(INITIAL_WINDOW_SIZE, window)]).await;
     if window >= LITTLE {
         frames.send(&Frame::new(kind::WINDOW_UPDATE, 0, 0, (ALL - 70_000).to_be_bytes())).await.unwrap();

@@ -178,7 +178,7 @@ async fn a_half_closed_tunnel_and_a_stalled_upload_cost_no_processor_time() {
 async fn records_that_origins_never_end_cost_no_processor_time() {
     let stack = Proxying::start_with(PATIENT).await;
     let mut kept = Vec::new();
-    for (name, how) in [("begun.test", Passing::AllButTheEnd), ("ended.test", Passing::EndsWithin)] {
+    for (name, how) in [("begun.test", Passing::AllButTheEnd(0)), ("ended.test", Passing::EndsWithin)] {
         let relay = RecordRelay::start(&stack.host, &stack.origin.tls_h1_url(), how).await;
         stack.gate.set(name, Reply::origin(&relay.url()));
         let mut visitors = Vec::new();

@@ -13,7 +13,7 @@ use socket2::SockRef;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
-use super::{Place, pool::Pool, records::Records, socket::Socket, wire::Wire};
+use super::{Place, places::Places, pool::Pool, records::Records, socket::Socket, wire::Wire};
 use crate::listen::notice_vanished;
 
 /// Why connections to origins cannot be made at all.
@@ -42,28 +42,33 @@ impl Dialler {
         Ok(Self { tls: TlsConnector::from(Arc::new(tls(roots)?)), pool: Pool::new(pool) })
     }
 
-    /// A connection to this place: one that waited, or a new one within `limit` for TCP and `limit` for TLS.
+    /// A connection to this place: one that waited, or a new one within `limit` for TCP, `limit` for its turn and `limit` for
+    /// TLS. Of what its origin begins and does not end, no more is read than there are `places` for.
     ///
     /// # Errors
     /// An error with the origin as its source; no byte of a request has been sent.
-    pub(crate) async fn open(&self, place: &Arc<Place>, limit: Duration) -> Result<Wire> {
+    pub(crate) async fn open(&self, place: &Arc<Place>, limit: Duration, places: Option<&Places>) -> Result<Wire> {
         match self.pool.take(place) {
-            Some(wire) => Ok(wire),
-            None => self.dial(place, limit).await,
+            Some(wire) => Ok(wire.is_for(places)),
+            None => self.dial(place, limit, places).await,
         }
     }
 
     /// Not an `async fn` of the caller's: the handshake's state would have its room in every request.
-    async fn dial(&self, place: &Arc<Place>, limit: Duration) -> Result<Wire> {
-        Ok(Wire::new(Box::pin(self.connect(place, limit)).await?, place.clone()))
+    async fn dial(&self, place: &Arc<Place>, limit: Duration, places: Option<&Places>) -> Result<Wire> {
+        Ok(Wire::new(Box::pin(self.connect(place, limit, places)).await?, place.clone()))
     }
 
-    async fn connect(&self, place: &Place, limit: Duration) -> Result<Socket> {
+    async fn connect(&self, place: &Place, limit: Duration, places: Option<&Places>) -> Result<Socket> {
         let connected = timeout(limit, TcpStream::connect(place.address)).await;
         let tcp = connected.map_err(|_| late(ErrorType::ConnectTimedout))?.map_err(refused)?;
         notice_vanished(&SockRef::from(&tcp)).map_err(refused)?;
         let Some(name) = &place.tls else { return Ok(Socket::Plain(tcp)) };
-        let secured = timeout(limit, self.tls.connect(name.clone(), Records::new(tcp))).await;
+        let _turn = match places {
+            Some(places) => timeout(limit, places.turn()).await.map_err(|_| late(ErrorType::TLSHandshakeTimedout))?,
+            None => None,
+        };
+        let secured = timeout(limit, self.tls.connect(name.clone(), Records::new(tcp, places))).await;
         let mut tls = secured.map_err(|_| late(ErrorType::TLSHandshakeTimedout))?.map_err(not_trusted)?;
         tls.get_mut().0.heard();
         Ok(Socket::Tls(Box::new(tls)))

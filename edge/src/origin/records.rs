@@ -3,11 +3,13 @@
 //! The TLS library reads ahead, and keeps the room for a whole record for as long as a part of one lies there. Read to
 //! the end of a record and no further, it keeps nothing while an answer waits for its visitor.
 //!
-//! A message of the handshake may go on in the next record, and the library joins up to 64 KiB of it. Behind the handshake
-//! come session tickets of a few hundred bytes. An origin that sends more without a byte of content is hung up on.
+//! A record that is not whole is read as it comes, and kept; so is a message of the handshake, which may go on in the next
+//! record and of which the library joins up to 64 KiB. Beyond their start both need one of the visitor's [`Places`]. (Left
+//! in the kernel until all of it lay there, `FIONREAD`, 64 MiB over loopback stood still after 160 KB: the kernel may shut
+//! the window with less than a record in it.)
 //!
-//! A record that is not whole is read as it comes. Left in the kernel until all of it lay there (`FIONREAD`), 64 MiB over
-//! loopback stood still after 160 KB: the kernel may shut the window with less than a record in it.
+//! Behind the handshake come session tickets of a few hundred bytes. An origin that sends more without a byte of content is
+//! hung up on.
 
 use std::{
     io::{self, IoSlice},
@@ -16,6 +18,8 @@ use std::{
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::places::{Begun, Claim, Places};
 
 /// Type, version and length of a record.
 const HEADER: usize = 5;
@@ -28,8 +32,9 @@ const FIRST: usize = 4 * 1024;
 pub(super) struct Records<S> {
     io: S,
     at: At,
-    /// What came since there was content; none while the handshake lasts.
-    quiet: Option<usize>,
+    quiet: Quiet,
+    /// None where nobody else's records can be begun meanwhile.
+    claim: Option<Claim>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,30 +45,85 @@ enum At {
     Content(usize),
 }
 
+/// Bytes that came and have brought no content yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Quiet {
+    /// The handshake lasts; it may be as long as it likes.
+    Handshake(usize),
+    /// Since the handshake, or the last content.
+    Since(usize),
+}
+
 const START: At = At::Header { came: 0, length: [0; 2] };
 
 impl<S> Records<S> {
-    pub(super) fn new(io: S) -> Self {
-        Self { io, at: START, quiet: None }
+    pub(super) fn new(io: S, places: Option<&Places>) -> Self {
+        Self { io, at: START, quiet: Quiet::Handshake(0), claim: places.map(Places::claim) }
     }
 
     pub(super) fn get_ref(&self) -> &S {
         &self.io
     }
 
+    /// It is read for another visitor.
+    pub(super) fn is_for(&mut self, places: Option<&Places>) {
+        self.claim = places.map(Places::claim);
+    }
+
+    /// Whether a part of a record has come.
+    pub(super) fn has_begun(&self) -> bool {
+        self.at != START
+    }
+
     /// The handshake is done, or what came since has brought content.
     pub(super) fn heard(&mut self) {
-        self.quiet = Some(0);
+        self.quiet = Quiet::Since(0);
+        if let Some(claim) = &mut self.claim {
+            claim.leave();
+        }
     }
 
     /// The most that may be read now. At the start of a record it is what comes: most are small and come together.
     fn most(&self) -> io::Result<usize> {
-        match (self.at, self.quiet) {
-            (At::Content(left), _) => Ok(left),
-            (START, Some(quiet)) if quiet > FIRST => {
-                Err(io::Error::new(io::ErrorKind::InvalidData, "TLS records without content"))
+        let start = match self.quiet {
+            // Without a place it is read to this length and no further.
+            Quiet::Handshake(came) if came < FIRST => FIRST - came,
+            Quiet::Handshake(_) => FIRST,
+            Quiet::Since(quiet) if quiet > FIRST && self.at == START => {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "TLS records without content"));
             }
-            (At::Header { .. }, quiet) => Ok(FIRST.saturating_sub(quiet.unwrap_or(0)).max(HEADER)),
+            Quiet::Since(quiet) => FIRST.saturating_sub(quiet).max(HEADER),
+        };
+        Ok(match (self.at, self.quiet) {
+            (At::Header { .. }, _) => start,
+            (At::Content(left), Quiet::Handshake(_)) => left.min(start),
+            (At::Content(left), Quiet::Since(_)) => left,
+        })
+    }
+
+    /// What has begun and is read no further without a place.
+    fn begun(&self) -> Option<Begun> {
+        match (self.quiet, self.at) {
+            (Quiet::Handshake(came), _) => (came >= FIRST).then_some(Begun::Handshake),
+            (Quiet::Since(_), At::Content(_)) => Some(Begun::Record),
+            (Quiet::Since(_), At::Header { .. }) => None,
+        }
+    }
+
+    fn poll_place(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match (self.begun(), &mut self.claim) {
+            (Some(begun), Some(claim)) => claim.poll_place(cx, begun),
+            _ => Poll::Ready(()),
+        }
+    }
+
+    /// These bytes came.
+    fn came(&mut self, bytes: &[u8]) {
+        self.at = self.at.walk(bytes);
+        let (Quiet::Handshake(quiet) | Quiet::Since(quiet)) = &mut self.quiet;
+        *quiet = quiet.saturating_add(bytes.len());
+        if let (None, Some(claim)) = (self.begun(), &mut self.claim) {
+            claim.leave();
         }
     }
 }
@@ -97,13 +157,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Records<S> {
         let this = self.get_mut();
         let before = buf.filled().len();
         let most = this.most()?.min(buf.remaining());
+        ready!(this.poll_place(cx));
         // Costs nothing: the TLS library reads into memory that it has filled before.
         let mut part = ReadBuf::new(buf.initialize_unfilled_to(most));
         ready!(Pin::new(&mut this.io).poll_read(cx, &mut part))?;
         let came = part.filled().len();
         buf.set_filled(before + came);
-        this.quiet = this.quiet.map(|quiet| quiet + came);
-        this.at = this.at.walk(buf.filled().get(before..).unwrap_or_default());
+        this.came(buf.filled().get(before..).unwrap_or_default());
         Poll::Ready(Ok(()))
     }
 }
@@ -136,6 +196,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Records<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Waker;
+
     use tokio::io::AsyncReadExt as _;
 
     use super::*;
@@ -147,7 +209,7 @@ mod tests {
 
     /// What single reads of at most `room` bytes bring.
     async fn reads(bytes: &[u8], room: usize) -> Vec<usize> {
-        let mut records = Records::new(bytes);
+        let mut records = Records::new(bytes, None);
         let (mut all, mut sizes, mut buf) = (Vec::new(), Vec::new(), vec![0; room]);
         loop {
             let came = records.read(&mut buf).await.unwrap();
@@ -178,7 +240,7 @@ mod tests {
     async fn records_without_content_come_to_an_end_once_the_handshake_is_done() {
         let sizes = [10_000, 10_000, 10_000, 10_000, 1000, 3000, 100, 100];
         let bytes = sizes.map(record).concat();
-        let mut records = Records::new(&bytes[..]);
+        let mut records = Records::new(&bytes[..], None);
         let mut buf = [0; 20_000];
         let mut receive =
             async |records: &mut Records<_>, content| records.read_exact(&mut buf[..HEADER + content]).await;
@@ -198,6 +260,56 @@ mod tests {
         receive(&mut records, 100).await.unwrap();
         let error = receive(&mut records, 100).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+
+    /// Reads what there is; the bytes that came.
+    fn read(records: &mut Records<impl AsyncRead + Unpin>, room: usize) -> Option<usize> {
+        let mut buf = vec![0; room];
+        let mut part = ReadBuf::new(&mut buf);
+        match Pin::new(records).poll_read(&mut Context::from_waker(Waker::noop()), &mut part) {
+            Poll::Ready(read) => read.map(|()| part.filled().len()).ok(),
+            Poll::Pending => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn the_rest_of_a_record_needs_a_place_until_its_end() {
+        let (places, bytes) = (Places::default(), [record(10_000), record(10_000)].concat());
+        let mut many: Vec<_> = (0..20).map(|_| Records::new(&bytes[..], Some(&places))).collect();
+        for records in &mut many {
+            records.heard();
+            assert_eq!(read(records, 20_000), Some(4096), "a start needs none");
+        }
+        let half = many.iter_mut().filter_map(|records| read(records, 2000)).count();
+        assert_eq!(half, 16, "places for records");
+        // Those who wait get theirs when others have their records whole, or are gone.
+        assert_eq!(read(&mut many[0], 20_000), Some(HEADER + 10_000 - 4096 - 2000));
+        drop(many.remove(1));
+        let more = many.iter_mut().skip(15).filter_map(|records| read(records, 2000)).count();
+        assert_eq!(more, 2);
+        many[0].heard();
+        // The next record begins without a place, and goes on without one where it is for nobody's visitor.
+        assert_eq!(read(&mut many[0], 20_000), Some(4096));
+        assert_eq!(read(&mut many[0], 20_000), None);
+        many[0].is_for(None);
+        assert_eq!(read(&mut many[0], 20_000), Some(HEADER + 10_000 - 4096));
+    }
+
+    #[tokio::test]
+    async fn a_long_handshake_needs_a_place_until_it_is_done() {
+        let (places, bytes) = (Places::default(), record(16_000));
+        let mut many: Vec<_> = (0..6).map(|_| Records::new(&bytes[..], Some(&places))).collect();
+        for records in &mut many {
+            assert_eq!([read(records, 1000), read(records, 4096)], [Some(1000), Some(3096)], "a start needs none");
+        }
+        let long = many.iter_mut().filter_map(|records| read(records, 20_000)).count();
+        assert_eq!(long, 4, "places for handshakes");
+        assert_eq!(read(&mut many[4], 20_000), None);
+        // One that has nothing to do with them has places of its own.
+        let mut other = Records::new(&bytes[..], Some(&Places::default()));
+        while read(&mut other, 20_000).unwrap() > 0 {}
+        many[0].heard();
+        assert_eq!(read(&mut many[4], 20_000), Some(4096));
     }
 
     #[test]

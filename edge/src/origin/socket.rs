@@ -14,7 +14,7 @@ use tokio::{
 use tokio_rustls::client::TlsStream;
 use tokio_util::io::poll_read_buf;
 
-use super::records::Records;
+use super::{places::Places, records::Records};
 
 /// A piece that gets memory of its own.
 const SMALL: usize = 4 * 1024;
@@ -32,6 +32,18 @@ impl Socket {
     /// Whether what comes has to be read a whole record at a time.
     pub(super) fn has_records(&self) -> bool {
         matches!(self, Self::Tls(_))
+    }
+
+    /// Whether a part of a record was read.
+    pub(super) fn has_begun(&self) -> bool {
+        matches!(self, Self::Tls(tls) if tls.get_ref().0.has_begun())
+    }
+
+    /// It is read for another visitor.
+    pub(super) fn is_for(&mut self, places: Option<&Places>) {
+        if let Self::Tls(tls) = self {
+            tls.get_mut().0.is_for(places);
+        }
     }
 
     /// Reads behind what is in `came`: at most `room` bytes, over TLS the record that comes next, whatever its size.

@@ -24,6 +24,7 @@ use super::{
     Place,
     answer::{self, Answer},
     body::{Framing, Piece},
+    places::Places,
     socket::Socket,
 };
 
@@ -229,6 +230,11 @@ impl Wire {
         self.socket.has_records()
     }
 
+    /// Whether a part of a record was read that is of no use before it is whole.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.socket.has_begun()
+    }
+
     /// Gives back what is not needed while its visitor takes nothing.
     pub(crate) fn settle(&mut self) {
         // A small rest would keep the room of all that came with it.
@@ -254,12 +260,19 @@ impl Wire {
         let mut byte = [0; 1];
         let read =
             Pin::new(&mut self.socket).poll_read(&mut Context::from_waker(Waker::noop()), &mut ReadBuf::new(&mut byte));
-        read.is_pending()
+        // A record that has begun would be taken for a part of the next answer.
+        read.is_pending() && !self.has_begun()
     }
 
     /// Makes it ready to wait for its next exchange: it keeps no memory that it does not need.
     pub(super) fn rest(&mut self) {
         self.came = BytesMut::new();
         self.reused = true;
+    }
+
+    /// The next exchange is one of the visitor with these places.
+    pub(super) fn is_for(mut self, places: Option<&Places>) -> Self {
+        self.socket.is_for(places);
+        self
     }
 }

@@ -115,7 +115,7 @@ async fn open(requests: &Requests, place: &Arc<Place>, needs_h2: bool, visit: &V
             return Ok(found);
         }
     }
-    let wire = requests.dialler.open(place, settings.connect_timeout).await?;
+    let wire = requests.dialler.open(place, settings.connect_timeout, visit.places()).await?;
     let reused = wire.is_reused();
     Ok((Upstream::H1 { wire, sending: Sending::Plain }, reused))
 }

@@ -36,7 +36,7 @@ const ROOM: usize = RECORD - 1024;
 /// How one answer is read.
 pub(super) struct Intake {
     visit: Arc<Visit>,
-    /// Held while something was read that the visitor has not taken.
+    /// Held while something was read that the visitor has not taken, or a part of a record.
     seat: Option<Seat>,
     toll: Toll,
 }
@@ -77,7 +77,7 @@ impl Intake {
                 self.sit_down(Part::Head).await?;
             }
             let read = poll_fn(|cx| match origin.poll_head(cx, method) {
-                Poll::Pending if self.leaves(origin) => Poll::Ready(Ok(None)),
+                Poll::Pending if !origin.has_begun() && self.leaves(origin) => Poll::Ready(Ok(None)),
                 head => head.map_ok(Some),
             });
             if let Some(head) = until(deadline, read).await? {
@@ -193,7 +193,10 @@ impl Intake {
         match origin.poll_body(cx, room.min(self.toll.piece(self.backlog().piece()))) {
             Poll::Pending => {
                 out.give_room_back();
-                if self.leaves(origin) { Poll::Ready(Ok(None)) } else { Poll::Pending }
+                match !origin.has_begun() && self.leaves(origin) {
+                    true => Poll::Ready(Ok(None)),
+                    false => Poll::Pending,
+                }
             }
             Poll::Ready(piece) => {
                 self.leaves(origin);

@@ -152,6 +152,11 @@ impl Upstream {
         matches!(self, Self::H1 { wire, .. } if wire.holds())
     }
 
+    /// Whether a part of a record was read that is of no use before it is whole.
+    pub(super) fn has_begun(&self) -> bool {
+        matches!(self, Self::H1 { wire, .. } if wire.has_begun())
+    }
+
     /// Gives back the room for what is read, while nothing is.
     pub(super) fn settle(&mut self) {
         if let Self::H1 { wire, .. } = self {

@@ -29,9 +29,11 @@ const END: usize = 100;
 pub enum Passing {
     /// All of it, in pieces of so many bytes, with this much time between them.
     Pieces(usize, Duration),
-    /// Of the first large record all but its end, then nothing, and the connection stays open.
-    AllButTheEnd,
-    /// The same, then the end of the connection.
+    /// Each large record, and behind it the start of another, which is none.
+    AndAStart,
+    /// So many large records whole, of the next one all but its end, then nothing, and the connection stays open.
+    AllButTheEnd(usize),
+    /// Of the first large record all but its end, then the end of the connection.
     EndsWithin,
     /// The same, then a reset.
     ResetsWithin,
@@ -70,6 +72,11 @@ impl RecordRelay {
         format!("https://{}", self.server.address)
     }
 
+    /// Connections accepted so far.
+    pub fn connections(&self) -> usize {
+        self.server.connections()
+    }
+
     /// Records that were begun and not ended, so far.
     pub fn broken(&self) -> usize {
         self.broken.load(Ordering::SeqCst)
@@ -81,6 +88,7 @@ async fn relay(mut edge: TcpStream, origin: SocketAddr, how: Passing, broken: &A
     let (mut asks, mut to_origin) = origin.split();
     let (mut from_edge, mut answers) = edge.split();
     let there = tokio::io::copy(&mut from_edge, &mut to_origin);
+    let mut whole = if let Passing::AllButTheEnd(whole) = how { whole } else { 0 };
     let back = async {
         while let Some(record) = record(&mut asks).await? {
             match how {
@@ -94,6 +102,14 @@ async fn relay(mut edge: TcpStream, origin: SocketAddr, how: Passing, broken: &A
                     }
                 }
                 _ if record.len() <= LARGE => answers.write_all(&record).await?,
+                Passing::AndAStart => {
+                    answers.write_all(&record).await?;
+                    answers.write_all(&record[..HEADER]).await?;
+                }
+                _ if whole > 0 => {
+                    answers.write_all(&record).await?;
+                    whole -= 1;
+                }
                 _ => {
                     answers.write_all(&record[..record.len() - END]).await?;
                     return Ok(true);
@@ -112,7 +128,7 @@ async fn relay(mut edge: TcpStream, origin: SocketAddr, how: Passing, broken: &A
         match how {
             Passing::EndsWithin => edge.shutdown().await?,
             Passing::ResetsWithin => return edge.set_zero_linger(),
-            Passing::AllButTheEnd | Passing::Pieces(..) => {}
+            Passing::AndAStart | Passing::AllButTheEnd(_) | Passing::Pieces(..) => {}
         }
         edge.read_to_end(&mut Vec::new()).await?;
     }

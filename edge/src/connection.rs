@@ -35,6 +35,7 @@ use crate::{
         forward::{Forwarding, Peer},
         record::TlsFacts,
     },
+    listen::UNSENT,
     metrics::Cuts,
     origin::Places,
     policy::Policy,
@@ -230,13 +231,26 @@ impl Connection {
     }
 }
 
-/// What a socket takes without making anybody wait, in bytes. The kernel counts its own part of what lies there, which can
-/// be as much again.
+/// What the kernel keeps to itself for each piece of its queue, in bytes.
+const OVERHEAD: usize = 1536;
+/// What is written at once where the kernel does not say what lies there (Linux before 6.2).
+const UNKNOWN: usize = 16 * 1024;
+
+/// What a socket takes without making anybody wait, in bytes.
 fn send_room(socket: RawFd) -> usize {
-    let (Ok(buffer), Ok(info)) = (ext::get_snd_buf(socket), ext::get_tcp_info(socket)) else { return 0 };
+    let (Ok(buffer), Ok(info)) = (ext::get_snd_buf(socket), ext::get_tcp_info(socket)) else { return UNKNOWN };
     let arrived = info.tcpi_bytes_acked.saturating_add(info.tcpi_bytes_retrans);
-    let lies = info.tcpi_bytes_sent.saturating_sub(arrived).saturating_add(info.tcpi_notsent_bytes.into());
-    (buffer / 2).saturating_sub(usize::try_from(lies).unwrap_or(usize::MAX))
+    let sent = usize::try_from(info.tcpi_bytes_sent.saturating_sub(arrived)).unwrap_or(usize::MAX);
+    let [unsent, window] = [info.tcpi_notsent_bytes, info.tcpi_snd_wnd].map(|bytes| bytes as usize);
+    room_behind(sent, unsent, buffer, window)
+}
+
+/// The room behind what was sent and what was not, in a buffer of this size. The kernel's own part of it takes up room,
+/// too: no piece of its queue carries more than half of the peer's window, so that a small one fills the buffer with little.
+fn room_behind(sent: usize, unsent: usize, buffer: usize, window: usize) -> usize {
+    let carries = window / 2;
+    let takes = (buffer - buffer / 8).saturating_mul(carries) / (carries + OVERHEAD);
+    takes.saturating_sub(sent.saturating_add(unsent)).min((UNSENT as usize).saturating_sub(unsent))
 }
 
 /// The visit of a request, from the digest of its session.
@@ -357,3 +371,32 @@ impl GetSocketDigest for Connection {
 }
 
 impl Peek for Connection {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MEGABYTE: usize = 1 << 20;
+
+    #[test]
+    fn a_socket_has_room_for_what_it_may_keep_unsent() {
+        let unsent = UNSENT as usize;
+        assert_eq!(room_behind(0, 0, 4 * MEGABYTE, 65_535), unsent);
+        // What is on its way takes no room from what is to follow.
+        assert_eq!(room_behind(2 * MEGABYTE, 0, 4 * MEGABYTE, 3 * MEGABYTE), unsent);
+        assert_eq!(room_behind(2 * MEGABYTE, 28_000, 4 * MEGABYTE, 3 * MEGABYTE), unsent - 28_000);
+        assert_eq!(room_behind(0, unsent, 4 * MEGABYTE, 65_535), 0);
+        assert_eq!(room_behind(0, usize::MAX, 4 * MEGABYTE, 65_535), 0);
+    }
+
+    #[test]
+    fn a_small_buffer_is_filled_by_the_kernels_own_part_of_it() {
+        let buffer = 87_040;
+        let room = room_behind(0, 0, buffer, MEGABYTE);
+        assert!((70_000..buffer).contains(&room), "{room}");
+        assert_eq!(room_behind(room - 1000, 0, buffer, MEGABYTE), 1000);
+        // A window of 2 KiB is sent in pieces of 1 KiB.
+        assert!(room_behind(0, 0, buffer, 2048) < buffer / 2);
+        assert_eq!(room_behind(0, 0, buffer, 0), 0);
+    }
+}

@@ -58,17 +58,23 @@ pub fn bind(address: SocketAddr, dual: bool) -> io::Result<std::net::TcpListener
 /// What the kernel says.
 pub fn tune(listener: &std::net::TcpListener) -> io::Result<()> {
     let socket = SockRef::from(listener);
-    notice_vanished(&socket)?;
+    prepare(&socket)?;
     socket.set_nonblocking(true)
 }
 
-/// Sends at once, and notices a peer that vanished without a word: silence is probed, and what is sent has to be
-/// acknowledged.
+/// What the kernel keeps of what a peer has no room for, in bytes. Without a limit it is up to 4 MB for each connection, and
+/// a few hundred peers that take nothing use up the memory that the kernel has for TCP, which everybody's share.
+pub(crate) const UNSENT: u32 = 128 * 1024;
+
+/// Sends at once, leaves no more than [`UNSENT`] with the kernel, and notices a peer that vanished without a word: silence
+/// is probed, and what is sent has to be acknowledged.
 ///
 /// # Errors
 /// The kernel's.
-pub(crate) fn notice_vanished(socket: &SockRef<'_>) -> io::Result<()> {
+pub(crate) fn prepare(socket: &SockRef<'_>) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_notsent_lowat(UNSENT)?;
     let keepalive = TcpKeepalive::new().with_time(VANISHED_AFTER / 2).with_interval(VANISHED_AFTER / 6);
     socket.set_tcp_keepalive(&keepalive.with_retries(3))?;
     #[cfg(target_os = "linux")]

@@ -34,6 +34,7 @@ mod document;
 mod domain_connect;
 mod edge;
 mod gate;
+pub mod kernel;
 mod latch;
 mod loopback;
 mod origin;

@@ -116,6 +116,8 @@ where
                 let Ok((tcp, _)) = accepted else { continue };
                 connections.fetch_add(1, Ordering::SeqCst);
                 let _ = tcp.set_nodelay(true);
+                // What the peer does not take is up to 4 MB otherwise, and many of these would be the memory of all tests.
+                let _ = socket2::SockRef::from(&tcp).set_tcp_notsent_lowat(256 * 1024);
                 open.spawn(serve(tcp));
             }
             Some(_) = open.join_next() => {}

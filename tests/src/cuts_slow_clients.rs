@@ -3,13 +3,15 @@
 use std::{any::Any, time::Duration};
 
 use test_support::{
+    Reply,
     client::{
         Raw, Visit,
         frames::{END_STREAM, Ended, Frame, Frames, kind, request},
     },
-    wait,
+    kernel, wait,
 };
 use tokio::{net::TcpSocket, time::Instant};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::stack::Proxying;
 
@@ -118,6 +120,29 @@ async fn a_visitor_that_pauses_gets_the_rest_of_its_answer() {
     // The connection is as it was.
     raw.send("GET /bytes/3 HTTP/1.1\r\nHost: a.test\r\n\r\n").await.unwrap();
     assert_eq!(raw.response().await.unwrap().body.len(), 3);
+}
+
+/// What the kernel keeps of what a peer does not take, in bytes: twice what it is told to, and the window of the peer.
+const UNSENT: u64 = 256 * 1024;
+
+#[tokio::test]
+async fn an_upload_that_its_origin_does_not_take_leaves_little_with_the_kernel() {
+    let stack = Proxying::start_with("[limits]\nread_timeout = \"10m\"\nwrite_timeout = \"10m\"").await;
+    for (name, url) in [("plain.test", stack.origin.url()), ("tls.test", stack.origin.tls_h1_url())] {
+        stack.gate.set(name, Reply::origin(&url));
+        let mut raw = stack.raw(name).await;
+        raw.send(format!("POST /hang HTTP/1.1\r\nHost: {name}\r\nContent-Length: 20000000\r\n\r\n")).await.unwrap();
+        let _upload = AbortOnDropHandle::new(tokio::spawn(async move { raw.send(vec![7; 20_000_000]).await }));
+        let (_, authority) = url.split_once("://").unwrap();
+        let left = || kernel::unacknowledged(None, Some(authority.parse().unwrap()));
+        let left = wait::until("nothing more is taken", async || {
+            let before = left();
+            stack.p99("b.test").await;
+            (before > 0 && left() == before).then_some(before)
+        });
+        let left = left.await;
+        assert!(left <= UNSENT, "the kernel has {left} bytes for {url}");
+    }
 }
 
 /// Measured with the limits as they are, with nothing beside them.
@@ -316,7 +341,7 @@ mod alone {
 
     /// What a connection may hold of an answer that nobody reads: over HTTP/1.1, and over HTTP/2, whose library has buffers of
     /// 28 KiB for each connection.
-    const UNREAD_KIB: [u64; 2] = [48, 80];
+    const UNREAD_KIB: [u64; 2] = [36, 72];
 
     #[tokio::test]
     async fn a_large_answer_that_nobody_reads_pins_little() {
@@ -333,6 +358,8 @@ mod alone {
             }
             // They are stuck long before these are answered.
             stack.p99("b.test").await;
+            let left = kernel::unacknowledged(Some(stack.edge.https()), None) / UNREAD;
+            assert!(left <= UNSENT, "HTTP/2 {h2}: the kernel has {left} bytes of each");
             let pinned = || stack.resident_kib().saturating_sub(before) / UNREAD;
             let little = wait::within(Duration::from_secs(20), async || {
                 stack.get("c.test", "/").await.unwrap();

@@ -14,7 +14,7 @@ use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
 use super::{Place, places::Places, pool::Pool, records::Records, socket::Socket, wire::Wire};
-use crate::listen::notice_vanished;
+use crate::listen::prepare;
 
 /// Why connections to origins cannot be made at all.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +62,7 @@ impl Dialler {
     async fn connect(&self, place: &Place, limit: Duration, places: Option<&Places>) -> Result<Socket> {
         let connected = timeout(limit, TcpStream::connect(place.address)).await;
         let tcp = connected.map_err(|_| late(ErrorType::ConnectTimedout))?.map_err(refused)?;
-        notice_vanished(&SockRef::from(&tcp)).map_err(refused)?;
+        prepare(&SockRef::from(&tcp)).map_err(refused)?;
         let Some(name) = &place.tls else { return Ok(Socket::Plain(tcp)) };
         let _turn = match places {
             Some(places) => timeout(limit, places.turn()).await.map_err(|_| late(ErrorType::TLSHandshakeTimedout))?,

@@ -2,7 +2,7 @@ use clock::Clock;
 
 use super::{
     super::*,
-    scene::{DAY, LIFE, Scene, Script, name, subject, until, within},
+    scene::{DAY, LIFE, Scene, Script, name, subject, tenant, until, within},
 };
 
 fn quick() -> Settings {
@@ -203,6 +203,32 @@ async fn a_renewal_is_planned_by_all_and_ordered_by_one() {
     assert_eq!(one.ca.orders(), 20);
     let renewed = [one.ear.heard(), two.ear.heard()].concat();
     assert_eq!(renewed.iter().filter(|told| told.contains("renewed")).count(), 20, "{renewed:?}");
+}
+
+#[tokio::test]
+async fn a_renewal_takes_over_only_what_is_younger_valid_and_of_the_same_tenant() {
+    let now = Scene::new().clock.now();
+    let aged = |days: u32| now - DAY * days;
+    let [long_ago, valid] = [aged(400), aged(60)];
+    for (what, held, stored, tenant_of_stored, takes_over) in [
+        ("younger", valid, aged(1), "app_1", true),
+        ("of the same second", valid, valid, "app_1", true),
+        ("older", valid, aged(61), "app_1", false),
+        ("over", long_ago, aged(300), "app_1", false),
+        ("not valid yet", valid, now + DAY, "app_1", false),
+        ("another tenant's", valid, aged(1), "app_2", false),
+    ] {
+        let (one, _two) = Scene::two(patient());
+        let (name, ours) = (subject("a.example"), tenant("app_1"));
+        one.hand_over("a.example", "app_1");
+        let held = one.ca.bundle(&name, held).of(Some(&ours));
+        let stored = one.ca.bundle(&name, stored).of(Some(&tenant(tenant_of_stored)));
+        one.store.save(&name, &stored).await.unwrap();
+        let shared = &one.certificates.0;
+        let leaf = within(shared.try_order(&name, Some(&ours), Lane::Renewal, Some(&held))).await.unwrap();
+        let serial = parse(&stored).unwrap().serial().to_owned();
+        assert_eq!((leaf.serial() == serial, one.ca.orders()), (takes_over, usize::from(!takes_over)), "{what}");
+    }
 }
 
 #[tokio::test]

@@ -49,7 +49,7 @@ impl Dialler {
     /// An error with the origin as its source; no byte of a request has been sent.
     pub(crate) async fn open(&self, place: &Arc<Place>, limit: Duration, places: Option<&Places>) -> Result<Wire> {
         match self.pool.take(place) {
-            Some(wire) => Ok(wire.is_for(places)),
+            Some(wire) => Ok(wire.serving(places)),
             None => self.dial(place, limit, places).await,
         }
     }

@@ -66,7 +66,7 @@ impl<S> Records<S> {
     }
 
     /// It is read for another visitor.
-    pub(super) fn is_for(&mut self, places: Option<&Places>) {
+    pub(super) fn serve(&mut self, places: Option<&Places>) {
         self.claim = places.map(Places::claim);
     }
 
@@ -291,7 +291,7 @@ mod tests {
         // The next record begins without a place, and goes on without one where it is for nobody's visitor.
         assert_eq!(read(&mut many[0], 20_000), Some(4096));
         assert_eq!(read(&mut many[0], 20_000), None);
-        many[0].is_for(None);
+        many[0].serve(None);
         assert_eq!(read(&mut many[0], 20_000), Some(HEADER + 10_000 - 4096));
     }
 

@@ -40,9 +40,9 @@ impl Socket {
     }
 
     /// It is read for another visitor.
-    pub(super) fn is_for(&mut self, places: Option<&Places>) {
+    pub(super) fn serve(&mut self, places: Option<&Places>) {
         if let Self::Tls(tls) = self {
-            tls.get_mut().0.is_for(places);
+            tls.get_mut().0.serve(places);
         }
     }
 

@@ -271,8 +271,8 @@ impl Wire {
     }
 
     /// The next exchange is one of the visitor with these places.
-    pub(super) fn is_for(mut self, places: Option<&Places>) -> Self {
-        self.socket.is_for(places);
+    pub(super) fn serving(mut self, places: Option<&Places>) -> Self {
+        self.socket.serve(places);
         self
     }
 }

@@ -64,7 +64,7 @@ pub fn tune(listener: &std::net::TcpListener) -> io::Result<()> {
 
 /// What the kernel keeps of what a peer has no room for, in bytes. Without a limit it is up to 4 MB for each connection, and
 /// a few hundred peers that take nothing use up the memory that the kernel has for TCP, which everybody shares.
-pub(crate) const UNSENT: u32 = 256 * 1024;
+pub(crate) const UNSENT: u32 = 128 * 1024;
 
 /// Sends at once, leaves no more than [`UNSENT`] with the kernel, and notices a peer that vanished without a word: silence
 /// is probed, and what is sent has to be acknowledged.

@@ -123,7 +123,7 @@ async fn a_visitor_that_pauses_gets_the_rest_of_its_answer() {
 }
 
 /// What the kernel keeps of what a peer does not take, in bytes: twice what it is told to, and the window of the peer.
-const UNSENT: u64 = 512 * 1024;
+const UNSENT: u64 = 256 * 1024;
 
 #[tokio::test]
 async fn an_upload_that_its_origin_does_not_take_leaves_little_with_the_kernel() {

@@ -145,6 +145,18 @@ async fn an_upload_that_its_origin_does_not_take_leaves_little_with_the_kernel()
     }
 }
 
+#[tokio::test]
+async fn a_visitor_who_has_taken_a_lot_may_leave_more_with_the_kernel_and_not_all_that_it_would_keep() {
+    let stack = Proxying::start().await;
+    let mut raw = stack.raw("a.test").await;
+    raw.send("GET /bytes/40000000 HTTP/1.1\r\nHost: a.test\r\n\r\n").await.unwrap();
+    raw.bytes(10_000_000).await.unwrap();
+    // It is stuck long before these are answered.
+    stack.p99("b.test").await;
+    let left = kernel::unacknowledged(Some(stack.edge.https()), None);
+    assert!((UNSENT + 1..=8 * UNSENT).contains(&left), "the kernel has {left} bytes");
+}
+
 /// Measured with the limits as they are, with nothing beside them.
 mod alone {
     use futures::{StreamExt as _, stream};

@@ -10,7 +10,6 @@ use test_support::{
     },
     wait,
 };
-
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::stack::Proxying;
@@ -235,16 +234,8 @@ async fn records_that_a_hundred_origins_begin_and_do_not_end_pin_little() {
         stack.gate.set("a.test", Reply::origin(&stack.origin.tls_h1_url()));
         warm_up(&stack).await;
         stack.gate.set("begun.test", Reply::origin(&relay.url()));
-        let before = stack.resident_kib();
-        let mut hostile = Vec::new();
-        for _ in 0..UNTAKEN {
-            hostile.push(ask_for_a_hundred(&stack, "begun.test").await);
-        }
-        let all = 100 * UNTAKEN as usize;
-        wait::until("all are begun", async || (relay.broken() >= all).then_some(())).await;
-        let pinned = pins(&stack, before, UNTAKEN).await;
+        let pinned = begun_pin(&stack, || relay.broken()).await;
         assert!(pinned <= PINNED_KIB, "behind {whole} records: {pinned} KiB for each connection");
-        drop(hostile);
     }
 }
 
@@ -258,16 +249,19 @@ async fn handshakes_that_a_hundred_origins_begin_and_do_not_end_pin_little() {
     let origin = BadOrigin::start(&stack.host, Misbehaviour::Says(hello.leak())).await;
     warm_up(&stack).await;
     stack.gate.set("begun.test", Reply::origin(&format!("https://{}", origin.authority())));
-    let before = stack.resident_kib();
-    let mut hostile = Vec::new();
+    let pinned = begun_pin(&stack, || origin.connections()).await;
+    assert!(pinned <= PINNED_KIB, "{pinned} KiB for each connection");
+}
+
+/// What each connection pins, in KiB, when all that it asked for at `begun.test` is `begun`.
+async fn begun_pin(stack: &Proxying, begun: impl Fn() -> usize) -> u64 {
+    let (before, mut hostile) = (stack.resident_kib(), Vec::new());
     for _ in 0..UNTAKEN {
-        hostile.push(ask_for_a_hundred(&stack, "begun.test").await);
+        hostile.push(ask_for_a_hundred(stack, "begun.test").await);
     }
     let all = 100 * UNTAKEN as usize;
-    wait::until("all are begun", async || (origin.connections() >= all).then_some(())).await;
-    let pinned = pins(&stack, before, UNTAKEN).await;
-    assert!(pinned <= PINNED_KIB, "{pinned} KiB for each connection");
-    drop(hostile);
+    wait::until("all are begun", async || (begun() >= all).then_some(())).await;
+    pins(stack, before, UNTAKEN).await
 }
 
 #[tokio::test]

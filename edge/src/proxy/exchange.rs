@@ -115,7 +115,9 @@ async fn open(requests: &Requests, place: &Arc<Place>, needs_h2: bool, visit: &V
             return Ok(found);
         }
     }
-    let wire = requests.dialler.open(place, settings.connect_timeout, visit.places()).await?;
+    // In plain text there is nothing that is of no use before it is whole.
+    let places = place.tls.as_ref().and_then(|_| visit.places());
+    let wire = requests.dialler.open(place, settings.connect_timeout, places).await?;
     let reused = wire.is_reused();
     Ok((Upstream::H1 { wire, sending: Sending::Plain }, reused))
 }

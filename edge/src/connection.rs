@@ -37,7 +37,7 @@ use crate::{
         record::TlsFacts,
     },
     listen::UNSENT,
-    metrics::Cuts,
+    metrics::{Metrics, Shares},
     origin::Places,
     policy::Policy,
     proxy::{Backlog, Ledger, Seats, Turns},
@@ -71,6 +71,8 @@ pub struct Visit {
     pub(crate) seats: Seats,
     /// What of its origins' unfinished records is kept, over HTTP/2.
     places: OnceLock<Places>,
+    /// Counts who waits for a share of the connection.
+    pub(crate) shares: Shares,
     /// Held by the exchange that looks for its way to an origin over HTTP/2.
     pub(crate) dials: tokio::sync::Mutex<()>,
     /// What an HTTP/1 connection's guard has to know of its exchanges.
@@ -90,7 +92,7 @@ struct Tls {
 
 impl Visit {
     /// The visit, and the stream that it is on.
-    fn new(secured: Secured) -> (Self, TlsStream<Gather<TcpStream>>) {
+    fn new(secured: Secured, shares: Shares) -> (Self, TlsStream<Gather<TcpStream>>) {
         let Secured { tls, from, seat, admission, leaf, policy } = secured;
         let peer = policy.peer(from.ip());
         let name = admission.site.hostname.clone();
@@ -111,6 +113,7 @@ impl Visit {
             backlog,
             seats: Seats::default(),
             places: OnceLock::new(),
+            shares,
             dials: tokio::sync::Mutex::default(),
             baton,
             tunnel,
@@ -133,7 +136,7 @@ impl Visit {
 
     /// What bounds how much its origins begin at once; none over HTTP/1, where there is one exchange at a time.
     pub(crate) fn places(&self) -> Option<&Places> {
-        self.is_h2().then(|| self.places.get_or_init(Places::default))
+        self.is_h2().then(|| self.places.get_or_init(|| Places::new(self.shares.clone())))
     }
 
     /// The TLS connection in the access log's terms.
@@ -173,11 +176,11 @@ impl Connection {
     ///
     /// # Errors
     /// When Pingora cannot build the empty response head that a digest carries.
-    pub(crate) fn new(secured: Secured, cuts: Cuts, ledger: Ledger) -> pingora_core::Result<Self> {
-        let (visit, tls) = Visit::new(secured);
+    pub(crate) fn new(secured: Secured, metrics: &Metrics, ledger: Ledger) -> pingora_core::Result<Self> {
+        let (visit, tls) = Visit::new(secured, metrics.shares());
         let h2 = visit.tls.h2;
         let visit = Arc::new(visit);
-        let limits = &visit.policy.limits.guard;
+        let (limits, cuts) = (&visit.policy.limits.guard, metrics.cuts());
         let tls = match h2 {
             true => Guard::http2(tls, limits, cuts),
             false => Guard::http1(tls, limits, visit.baton.clone(), cuts),
@@ -223,7 +226,7 @@ impl Connection {
             self.visit.backlog.stuck();
         } else if self.visit.backlog.wrote(wrote) {
             self.trust();
-            self.visit.backlog.has_room(send_room(self.id(), self.unsent));
+            self.visit.backlog.has_room(self.room());
         }
     }
 
@@ -234,6 +237,13 @@ impl Connection {
         if earned / 2 >= self.unsent && self.socket().set_tcp_notsent_lowat(earned).is_ok() {
             self.unsent = earned;
         }
+    }
+
+    /// What may be read for the visitor at once. One who has not taken much yet gets half of what its socket has room for,
+    /// and half of the rest next: what the socket takes no more of in the end, and lies here, is small.
+    fn room(&self) -> usize {
+        let room = send_room(self.id(), self.unsent);
+        if self.taken() < PROVEN { (room / 2).min(UNPROVEN) } else { room }
     }
 
     fn socket(&self) -> SockRef<'_> {
@@ -251,6 +261,12 @@ impl Connection {
 const OVERHEAD: usize = 1536;
 /// What is written at once where the kernel does not say what lies there (Linux before 6.2).
 const UNKNOWN: usize = 16 * 1024;
+
+/// Whoever has taken so many bytes reads: the kernel alone, here and at a peer that reads nothing, does not take as many.
+const PROVEN: usize = 256 * 1024;
+/// Most that is read at once for everybody else, in bytes. The allocator gives the memory of a larger piece to the next
+/// connection's buffers, of which HTTP/2 has 16 KiB that it hardly touches: they would be there for nothing.
+const UNPROVEN: usize = 24 * 1024;
 
 /// What the kernel may keep of what it has not sent for a visitor who takes what comes, in bytes.
 const MOST_UNSENT: u32 = 1024 * 1024;
@@ -309,7 +325,7 @@ impl AsyncWrite for Connection {
         match flushed {
             Poll::Pending if self.taken() != before => self.tls.write_moves(cx),
             Poll::Ready(Ok(())) if self.visit.backlog.is_stuck() => {
-                self.visit.backlog.has_room(send_room(self.id(), self.unsent));
+                self.visit.backlog.has_room(self.room());
             }
             _ => {}
         }

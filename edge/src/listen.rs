@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
+use futures::FutureExt as _;
 use rustix::process::{Resource, Rlimit};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::{
@@ -150,11 +151,8 @@ impl Acceptor {
         F: Future<Output = ()> + Send + 'static,
     {
         let spawn = |(accepted, permit)| {
-            let served = serve(accepted);
-            tasks.spawn(async move {
-                served.await;
-                drop(permit);
-            });
+            // Not awaited within a block of its own, which would keep room for it twice as long as the connection lasts.
+            tasks.spawn(serve(accepted).map(move |()| drop(permit)));
         };
         while let Some(next) = stop.run_until_cancelled(self.next()).await {
             spawn(next);

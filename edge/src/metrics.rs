@@ -31,6 +31,7 @@ pub struct Metrics {
     reloads: IntCounterVec,
     cuts: Cuts,
     held_back: HeldBack,
+    shares: Shares,
 }
 
 /// Counts what waited for its turn in its hostname's bandwidth.
@@ -67,6 +68,48 @@ impl Cuts {
     }
 }
 
+/// What the exchanges of one HTTP/2 connection have of the edge together, each a few of it at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    /// To hold the start of an answer that its visitor has no room for.
+    HeadSeat,
+    /// To hold a part of an answer's body that its visitor has no room for.
+    BodySeat,
+    /// To read on in a long TLS record of an origin.
+    Record,
+    /// To shake hands with an origin.
+    Handshake,
+    /// To read on in a long message of an origin's handshake.
+    LongHandshake,
+}
+
+impl Share {
+    const ALL: [Self; 5] = [Self::HeadSeat, Self::BodySeat, Self::Record, Self::Handshake, Self::LongHandshake];
+
+    fn code(self) -> &'static str {
+        match self {
+            Self::HeadSeat => "head_seat",
+            Self::BodySeat => "body_seat",
+            Self::Record => "record",
+            Self::Handshake => "handshake",
+            Self::LongHandshake => "long_handshake",
+        }
+    }
+}
+
+/// Counts exchanges that waited for a share of their connection. One reference, since every connection has it.
+#[derive(Debug, Clone)]
+pub struct Shares(Arc<[(Share, IntCounter)]>);
+
+impl Shares {
+    /// An exchange has to wait.
+    pub fn waits(&self, share: Share) {
+        if let Some((_, counter)) = self.0.iter().find(|(known, _)| *known == share) {
+            counter.inc();
+        }
+    }
+}
+
 /// Counts an open connection down when it closes.
 pub struct Open(IntGauge);
 
@@ -89,6 +132,13 @@ impl Metrics {
         let fault = |fault: Fault| (fault, faults.with_label_values(&[fault.code()]));
         let cuts = counters(registry, "connections_cut_total", "Connections cut for what came on them", &["reason"])?;
         let cut = |cut: Cut| (cut, cuts.with_label_values(&[cut.code()]));
+        let waits = counters(
+            registry,
+            "http2_waits_total",
+            "Exchanges that waited for a share of their connection",
+            &["share"],
+        )?;
+        let share = |share: Share| (share, waits.with_label_values(&[share.code()]));
         Ok(Self {
             accepted: counter(registry, "connections_accepted_total", "TCP connections accepted on HTTPS listeners")?,
             accept_errors: counter(registry, "accept_errors_total", "Failed accepts, such as for want of descriptors")?,
@@ -123,6 +173,7 @@ impl Metrics {
             )?,
             reloads: counters(registry, "config_reloads_total", "Configuration reloads by result", &["result"])?,
             cuts: Cuts(Cut::all().map(cut).collect()),
+            shares: Shares(Share::ALL.into_iter().map(share).collect()),
             held_back: HeldBack {
                 bytes: counter(
                     registry,
@@ -185,6 +236,11 @@ impl Metrics {
     /// The counters of a connection's guard.
     pub fn cuts(&self) -> Cuts {
         self.cuts.clone()
+    }
+
+    /// The counters of what waits for a share of its connection.
+    pub fn shares(&self) -> Shares {
+        self.shares.clone()
     }
 
     /// The counters of what waits for its hostname's bandwidth.

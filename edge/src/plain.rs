@@ -4,7 +4,7 @@
 //! at a map in memory, no question and no storage. In a fleet it waits for the next look at the other edges' orders,
 //! which is one for everybody who waits.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use certs::Challenges;
@@ -68,7 +68,8 @@ impl Plain {
         let answer = |request: Request<Incoming>, _| async move { self.answer(&request).await };
         let stop = Stop { token: stop, wait: self.drain_wait };
         let guarded = Guard::small_http1(tcp, &policy.limits.guard, self.metrics.cuts());
-        seat.unless_shed(http_server::serve(guarded, from, stop, answer)).await;
+        let served = pin!(http_server::serve(guarded, from, stop, answer));
+        seat.unless_shed(served).await;
     }
 
     async fn answer(&self, request: &Request<Incoming>) -> Reply {

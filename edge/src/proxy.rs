@@ -35,7 +35,7 @@ use crate::{
     access_log::AccessLog,
     connection::{Connection, Visit},
     guard::RefusedHead,
-    metrics::{Cuts, Metrics},
+    metrics::Metrics,
     origin::DialError,
     secure::Secured,
 };
@@ -118,7 +118,7 @@ impl Proxy {
 
     /// Serves a connection's requests until it closes.
     pub async fn run(&self, secured: Box<Secured>) {
-        let Some(connection) = open(secured, self.metrics.cuts(), self.ledger.clone()) else {
+        let Some(connection) = open(secured, &self.metrics, self.ledger.clone()) else {
             return;
         };
         let _open = self.metrics.connection_open();
@@ -183,8 +183,8 @@ impl Proxy {
 }
 
 /// The connection in its final place: a future that had it among its variables would keep room for it.
-fn open(secured: Box<Secured>, cuts: Cuts, ledger: Ledger) -> Option<Box<Connection>> {
-    Connection::new(*secured, cuts, ledger).ok().map(Box::new)
+fn open(secured: Box<Secured>, metrics: &Metrics, ledger: Ledger) -> Option<Box<Connection>> {
+    Connection::new(*secured, metrics, ledger).ok().map(Box::new)
 }
 
 /// Where the lines of refused heads go. One reference, since every connection has it.

@@ -201,6 +201,8 @@ async fn answers_pin_little(how: Spoken, windows: &[u32]) {
         wait::until("the origin has every request", async || (stack.origin.requests() >= all).then_some(())).await;
         let pinned = pins(&stack, before, UNTAKEN).await;
         assert!(pinned <= PINNED_KIB, "{how:?}, a window of {window}: {pinned} KiB for each connection");
+        let share = if window == NOTHING { "head_seat" } else { "body_seat" };
+        assert!(how != Spoken::Tls || window == ALL || waited(&stack, share).await > 0, "{share}");
         drop(hostile);
     }
 }
@@ -236,7 +238,40 @@ async fn records_that_a_hundred_origins_begin_and_do_not_end_pin_little() {
         stack.gate.set("begun.test", Reply::origin(&relay.url()));
         let pinned = begun_pin(&stack, || relay.broken()).await;
         assert!(pinned <= PINNED_KIB, "behind {whole} records: {pinned} KiB for each connection");
+        // A head has one of its own, of which there are fewer.
+        let share = if whole == 0 { "head_seat" } else { "record" };
+        assert!(waited(&stack, share).await > 0, "{share}");
     }
+}
+
+/// Records of one connection's origins that are read beyond their start at once.
+const RECORDS: u32 = 16;
+
+/// Exchanges that have waited for this share of their connection.
+async fn waited(stack: &Proxying, share: &str) -> u64 {
+    stack.edge.metric(&format!("namegate_edge_http2_waits_total{{share=\"{share}\"}}")).await as u64
+}
+
+#[tokio::test]
+async fn records_on_connections_that_were_used_before_count_for_who_uses_them_now() {
+    let stack = Proxying::start_with(ENDLESS).await;
+    let relay = RecordRelay::start(&stack.host, &stack.origin.tls_h1_url(), Passing::AllButTheEnd(1)).await;
+    stack.gate.set("begun.test", Reply::origin(&relay.url()));
+    let (many, mut before) = (RECORDS + 4, Vec::new());
+    for _ in 0..many {
+        let mut raw = stack.raw("begun.test").await;
+        raw.send("POST /sink HTTP/1.1\r\nHost: begun.test\r\nContent-Length: 8\r\n\r\nhalf").await.unwrap();
+        before.push(raw);
+    }
+    wait::until("each has its own", async || (relay.connections() == many as usize).then_some(())).await;
+    for raw in &mut before {
+        raw.send("half").await.unwrap();
+        assert_eq!(raw.response().await.unwrap().status, 200);
+    }
+    let _visitor = ask_and_take(&stack, "begun.test", many).await;
+    wait::until("all are begun", async || (relay.broken() == many as usize).then_some(())).await;
+    wait::until("a few wait", async || (waited(&stack, "record").await == 4).then_some(())).await;
+    assert_eq!(relay.connections(), many as usize);
 }
 
 /// A handshake of a length that the TLS library would wait for.
@@ -251,13 +286,16 @@ async fn handshakes_that_a_hundred_origins_begin_and_do_not_end_pin_little() {
     stack.gate.set("begun.test", Reply::origin(&format!("https://{}", origin.authority())));
     let pinned = begun_pin(&stack, || origin.connections()).await;
     assert!(pinned <= PINNED_KIB, "{pinned} KiB for each connection");
+    for share in ["handshake", "long_handshake"] {
+        assert!(waited(&stack, share).await > 0, "{share}");
+    }
 }
 
 /// What each connection pins, in KiB, when all that it asked for at `begun.test` is `begun`.
 async fn begun_pin(stack: &Proxying, begun: impl Fn() -> usize) -> u64 {
     let (before, mut hostile) = (stack.resident_kib(), Vec::new());
     for _ in 0..UNTAKEN {
-        hostile.push(ask_for_a_hundred(stack, "begun.test").await);
+        hostile.push(ask_and_take(stack, "begun.test", 100).await);
     }
     let all = 100 * UNTAKEN as usize;
     wait::until("all are begun", async || (begun() >= all).then_some(())).await;
@@ -290,11 +328,11 @@ async fn answers_without_room_whose_origins_stall_keep_no_other_of_their_connect
     }
 }
 
-/// A connection that asks for a hundred answers, with room for all of them, and takes what comes.
-async fn ask_for_a_hundred(stack: &Proxying, name: &str) -> AbortOnDropHandle<()> {
+/// A connection that asks for so many answers, with room for all of them, and takes what comes.
+async fn ask_and_take(stack: &Proxying, name: &str, many: u32) -> AbortOnDropHandle<()> {
     let mut frames = stack.frames(name, &[(INITIAL_WINDOW_SIZE, ALL)]).await;
     frames.send(&Frame::new(kind::WINDOW_UPDATE, 0, 0, (ALL - 70_000).to_be_bytes())).await.unwrap();
-    for n in 0..100 {
+    for n in 0..many {
         frames.send(&Frame::get(2 * n + 1, name, "/bytes/100000")).await.unwrap();
     }
     AbortOnDropHandle::new(tokio::spawn(async move { while frames.next().await.is_some() {} }))

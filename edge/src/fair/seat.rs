@@ -3,7 +3,7 @@
 use std::{
     fmt,
     future::{Future, poll_fn},
-    pin::pin,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
@@ -104,8 +104,8 @@ impl Seat {
     /// Runs what is on the connection to its end; `None` when the visitor was asked to leave, and idle, or cut.
     ///
     /// A connection is woken for every packet; its waker is kept once, and again only when the task has changed.
-    pub async fn unless_shed<F: Future>(&self, serving: F) -> Option<F::Output> {
-        let mut serving = pin!(serving);
+    /// What is to run is lent: taken by value, it would have its room twice.
+    pub async fn unless_shed<F: Future>(&self, mut serving: Pin<&mut F>) -> Option<F::Output> {
         let mut kept: Option<Waker> = None;
         poll_fn(|cx| match serving.as_mut().poll(cx) {
             Poll::Ready(served) => Poll::Ready(Some(served)),

@@ -83,7 +83,8 @@ async fn a_resumed_handshake_costs_less() {
 
 /// Whether a visitor that does nothing is still there.
 fn stays(seat: &Seat) -> bool {
-    let waiting = std::pin::pin!(seat.unless_shed(std::future::pending::<()>()));
+    let forever = std::pin::pin!(std::future::pending::<()>());
+    let waiting = std::pin::pin!(seat.unless_shed(forever));
     waiting.poll(&mut Context::from_waker(Waker::noop())).is_pending()
 }
 
@@ -136,6 +137,7 @@ async fn who_is_asked_to_leave_is_woken() {
         (0..3).for_each(|_| fair.beat());
         assert_eq!(fair.shed(1, Shortage::Descriptors), 1);
     };
-    let (left, ()) = tokio::join!(seat.unless_shed(std::future::pending::<()>()), ask);
+    let forever = std::pin::pin!(std::future::pending::<()>());
+    let (left, ()) = tokio::join!(seat.unless_shed(forever), ask);
     assert_eq!(left, None);
 }

@@ -15,6 +15,8 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio_util::sync::PollSemaphore;
 
+use crate::metrics::{Share, Shares};
+
 /// Records that are read beyond their start at once, each of 16 KiB at most.
 const RECORDS: usize = 16;
 /// Handshakes that are read beyond their start at once; the TLS library keeps up to 64 KiB of each.
@@ -28,6 +30,7 @@ pub(crate) struct Places {
     records: Arc<Semaphore>,
     long_handshakes: Arc<Semaphore>,
     handshakes: Semaphore,
+    shares: Shares,
 }
 
 /// What a place is for.
@@ -43,21 +46,27 @@ pub(super) struct Claim {
     records: PollSemaphore,
     long_handshakes: PollSemaphore,
     place: Option<OwnedSemaphorePermit>,
+    shares: Shares,
+    /// Whether it waits, and is counted as that.
+    waits: bool,
 }
 
-impl Default for Places {
-    fn default() -> Self {
+impl Places {
+    /// All of them are free; whoever waits for one is counted.
+    pub(crate) fn new(shares: Shares) -> Self {
         Self {
             records: Arc::new(Semaphore::new(RECORDS)),
             long_handshakes: Arc::new(Semaphore::new(LONG_HANDSHAKES)),
             handshakes: Semaphore::new(HANDSHAKES),
+            shares,
         }
     }
-}
 
-impl Places {
     /// Waits for the turn of a handshake, which lasts until it is dropped.
     pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        if self.handshakes.available_permits() == 0 {
+            self.shares.waits(Share::Handshake);
+        }
         // None only if they were closed, which nobody does.
         self.handshakes.acquire().await.ok()
     }
@@ -65,7 +74,7 @@ impl Places {
     pub(super) fn claim(&self) -> Claim {
         let claims = [&self.records, &self.long_handshakes].map(|places| PollSemaphore::new(places.clone()));
         let [records, long_handshakes] = claims;
-        Claim { records, long_handshakes, place: None }
+        Claim { records, long_handshakes, place: None, shares: self.shares.clone(), waits: false }
     }
 }
 
@@ -75,12 +84,17 @@ impl Claim {
         if self.place.is_some() {
             return Poll::Ready(());
         }
-        let places = match begun {
-            Begun::Record => &mut self.records,
-            Begun::Handshake => &mut self.long_handshakes,
+        let (places, share) = match begun {
+            Begun::Record => (&mut self.records, Share::Record),
+            Begun::Handshake => (&mut self.long_handshakes, Share::LongHandshake),
         };
         // None only if they were closed, which nobody does.
-        places.poll_acquire(cx).map(|place| self.place = place)
+        let place = places.poll_acquire(cx);
+        if place.is_pending() && !self.waits {
+            self.waits = true;
+            self.shares.waits(share);
+        }
+        place.map(|place| (self.place, self.waits) = (place, false))
     }
 
     /// Gives the place back.

@@ -198,9 +198,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Records<S> {
 mod tests {
     use std::task::Waker;
 
+    use prometheus::Registry;
     use tokio::io::AsyncReadExt as _;
 
     use super::*;
+    use crate::metrics::Metrics;
 
     fn record(content: usize) -> Vec<u8> {
         let [high, low] = u16::try_from(content).unwrap().to_be_bytes();
@@ -262,6 +264,10 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 
+    fn some_places() -> Places {
+        Places::new(Metrics::new(&Registry::new()).unwrap().shares())
+    }
+
     /// Reads what there is; the bytes that came.
     fn read(records: &mut Records<impl AsyncRead + Unpin>, room: usize) -> Option<usize> {
         let mut buf = vec![0; room];
@@ -274,7 +280,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_rest_of_a_record_needs_a_place_until_its_end() {
-        let (places, bytes) = (Places::default(), [record(10_000), record(10_000)].concat());
+        let (places, bytes) = (some_places(), [record(10_000), record(10_000)].concat());
         let mut many: Vec<_> = (0..20).map(|_| Records::new(&bytes[..], Some(&places))).collect();
         for records in &mut many {
             records.heard();
@@ -297,7 +303,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_long_handshake_needs_a_place_until_it_is_done() {
-        let (places, bytes) = (Places::default(), record(16_000));
+        let (places, bytes) = (some_places(), record(16_000));
         let mut many: Vec<_> = (0..6).map(|_| Records::new(&bytes[..], Some(&places))).collect();
         for records in &mut many {
             assert_eq!([read(records, 1000), read(records, 4096)], [Some(1000), Some(3096)], "a start needs none");
@@ -306,7 +312,7 @@ mod tests {
         assert_eq!(long, 4, "places for handshakes");
         assert_eq!(read(&mut many[4], 20_000), None);
         // One that has nothing to do with them has places of its own.
-        let mut other = Records::new(&bytes[..], Some(&Places::default()));
+        let mut other = Records::new(&bytes[..], Some(&some_places()));
         while read(&mut other, 20_000).unwrap() > 0 {}
         many[0].heard();
         assert_eq!(read(&mut many[4], 20_000), Some(4096));

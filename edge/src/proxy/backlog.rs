@@ -24,8 +24,9 @@ use parking_lot::Mutex;
 const MOST: usize = 64 * 1024;
 /// What is read at once for one that has none.
 const LEAST: usize = 4 * 1024;
-/// What every socket has room for at its start.
-const START: usize = 16 * 1024;
+/// What every socket has room for at its start: what leaves without an answer of the peer (RFC 6928), and no piece of the
+/// size of the h2 library's buffer of 16 KiB, which would get the memory of the last one and hold it untouched.
+const START: usize = 12 * 1024;
 
 /// Counts what waits. One for each connection.
 #[derive(Debug)]

@@ -211,7 +211,7 @@ impl Intake {
         // Boxed: it is rare to wait, and every request's future would have room for it.
         let mut seat = Box::pin(async {
             poll_fn(|cx| visit.backlog.poll_room(cx)).await;
-            visit.seats.take(part).await
+            visit.seats.take(part, &visit.shares).await
         });
         loop {
             let taken = visit.backlog.taken();

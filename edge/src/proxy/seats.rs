@@ -9,6 +9,8 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::metrics::{Share, Shares};
+
 /// Exchanges that hold the start of an answer at once: what came in one record with its head.
 const HEADS: usize = 4;
 /// Exchanges that hold a part of an answer's body at once.
@@ -36,14 +38,17 @@ pub(super) type Seat = OwnedSemaphorePermit;
 
 impl Seats {
     /// Waits for a seat, in order of arrival.
-    pub(super) async fn take(&self, part: Part) -> Option<Seat> {
+    pub(super) async fn take(&self, part: Part, shares: &Shares) -> Option<Seat> {
         let kinds = self
             .0
             .get_or_init(|| Kinds { heads: Arc::new(Semaphore::new(HEADS)), bodies: Arc::new(Semaphore::new(BODIES)) });
-        let seats = match part {
-            Part::Head => &kinds.heads,
-            Part::Body => &kinds.bodies,
+        let (seats, share) = match part {
+            Part::Head => (&kinds.heads, Share::HeadSeat),
+            Part::Body => (&kinds.bodies, Share::BodySeat),
         };
+        if seats.available_permits() == 0 {
+            shares.waits(share);
+        }
         // None only if they were closed, which nobody does.
         seats.clone().acquire_owned().await.ok()
     }

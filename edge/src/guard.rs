@@ -91,6 +91,8 @@ pub struct Guard<S> {
     limits: GuardTimes,
     pace: Pace,
     cuts: Cuts,
+    /// Whether it was cut and is counted as that.
+    is_cut: bool,
 }
 
 #[derive(Debug)]
@@ -161,7 +163,7 @@ impl<S> Guard<S> {
 
     fn new(io: S, protocol: Protocol, limits: &GuardLimits, cuts: Cuts) -> Self {
         let limits = GuardTimes { head: limits.head_timeout, write: limits.write_timeout };
-        Self { io, protocol, limits, pace: Pace::default(), cuts }
+        Self { io, protocol, limits, pace: Pace::default(), cuts, is_cut: false }
     }
 
     /// The stream below.
@@ -174,6 +176,13 @@ impl<S> Guard<S> {
         match &mut self.protocol {
             Protocol::Http1(http1) => http1.refused.take(),
             Protocol::Http2(_) => None,
+        }
+    }
+
+    /// Counts the connection, once: whoever finds it broken may try again.
+    fn cut(&mut self, cut: Cut) {
+        if !std::mem::replace(&mut self.is_cut, true) {
+            self.cuts.count(cut);
         }
     }
 
@@ -349,7 +358,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
     /// Ends the connection: with an answer from here when no part of the request was passed on as a whole head,
     /// otherwise with an error that the proxy answers.
     fn refuse(&mut self, refusal: Refusal, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.cuts.count(Cut::Refused(refusal));
+        self.cut(Cut::Refused(refusal));
         let Protocol::Http1(http1) = &mut self.protocol else { return Poll::Pending };
         if http1.baton.refused().is_some() {
             return Poll::Ready(Err(refused(refusal)));
@@ -386,7 +395,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
                 return Poll::Ready(Ok(()));
             }
             let Ok(same) = frames.advance(came) else {
-                self.cuts.count(Cut::FrameFlood);
+                self.cut(Cut::FrameFlood);
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "too many frames")));
             };
             if !frames.owes_head() {
@@ -418,13 +427,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
         }
     }
 
-    fn head_timed_out(&self) -> io::Error {
-        self.cuts.count(Cut::Refused(Refusal::HeadTimeout));
+    fn head_timed_out(&mut self) -> io::Error {
+        self.cut(Cut::Refused(Refusal::HeadTimeout));
         io::ErrorKind::TimedOut.into()
     }
 
-    fn write_timed_out(&self) -> io::Error {
-        self.cuts.count(Cut::WriteTimeout);
+    fn write_timed_out(&mut self) -> io::Error {
+        self.cut(Cut::WriteTimeout);
         io::ErrorKind::TimedOut.into()
     }
 

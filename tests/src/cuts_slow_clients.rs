@@ -100,6 +100,8 @@ async fn a_response_that_nobody_takes_is_given_up() {
     })
     .await;
     assert!((0.4..10.0).contains(&begun.elapsed().as_secs_f64()), "{:?}", begun.elapsed());
+    let cut = "namegate_edge_connections_cut_total{reason=\"write_timeout\"}";
+    assert_eq!(stack.edge.metric(cut).await, 1.0);
 }
 
 #[tokio::test]

@@ -6,10 +6,12 @@
 use test_support::{
     Reply,
     client::frames::{ACK, END_HEADERS, END_STREAM, Ended, Frame, Frames, PADDED, block, kind, request},
+    wait,
 };
 
 use crate::stack::Proxying;
 
+const INITIAL_WINDOW_SIZE: u16 = 4;
 const PROTOCOL_ERROR: u32 = 1;
 const STREAM_CLOSED: u32 = 5;
 const FRAME_SIZE_ERROR: u32 = 6;
@@ -256,6 +258,29 @@ async fn what_the_protocol_forbids_ends_the_connection_or_the_stream() {
 
 /// Section 8.1: "Trailers MUST NOT include pseudo-header fields". What reads and counts the fields goes on as if nothing
 /// had been wrong, so that the next request may refer to what the one before it named.
+#[tokio::test]
+async fn a_request_that_is_taken_back_is_no_bad_request() {
+    const CANCEL: u32 = 8;
+    let stack = Proxying::start().await;
+    stack.origin.hold();
+    // Before its answer, within it, and within its own body.
+    let mut frames = stack.frames("a.test", &[(INITIAL_WINDOW_SIZE, 0)]).await;
+    let large = Frame::get(3, "a.test", "/bytes/100000");
+    for (n, asked) in [Frame::get(1, "a.test", "/hold"), large, post(5)].into_iter().enumerate() {
+        let stream = asked.stream;
+        frames.send(&asked).await.unwrap();
+        if stream == 3 {
+            assert_eq!(frames.outcome(3).await, Ended::Status(200));
+        }
+        wait::until("the origin has it", async || (stack.origin.requests() > n).then_some(())).await;
+        frames.send(&reset(stream, CANCEL)).await.unwrap();
+    }
+    for (code, many) in [("none", 2.0), ("2xx", 1.0)] {
+        stack.edge.until_metric(&format!("namegate_edge_http_requests_total{{code=\"{code}\"}}"), many).await;
+    }
+    assert_eq!(stack.edge.metric("namegate_edge_http_faults_total{reason=\"bad_request\"}").await, 0.0);
+}
+
 #[tokio::test]
 async fn a_pseudo_field_in_trailers_ends_their_stream_and_no_other() {
     let stack = Proxying::start().await;

@@ -118,6 +118,8 @@ impl<'s> In<'s> {
     pub(super) async fn gone(&mut self) -> Box<Error> {
         match self.session.read_body_or_idle(true).await {
             Ok(_) => Error::new(ErrorType::ConnectionClosed),
+            // A stream that is taken back is no fault of anybody's.
+            Err(error) if self.session.is_http2() => Error::because(ErrorType::ConnectionClosed, "reset", error),
             Err(error) => error,
         }
         .into_down()
@@ -196,7 +198,7 @@ impl H2Out {
                 // The library may wake for nothing.
                 Some(Ok(0)) => continue,
                 Some(Ok(_)) => Ok(()),
-                Some(Err(error)) => Err(Error::because(ErrorType::H2Error, "reset", error)),
+                Some(Err(error)) => Err(Error::because(ErrorType::ConnectionClosed, "reset", error)),
                 None => Err(Error::new(ErrorType::ConnectionClosed)),
             });
         }
@@ -204,7 +206,7 @@ impl H2Out {
 
     /// Ready when the visitor has reset the stream.
     pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Box<Error>> {
-        let gone = ready!(self.stream.poll_reset(cx)).or_err(ErrorType::H2Error, "reset");
+        let gone = ready!(self.stream.poll_reset(cx)).or_err(ErrorType::ConnectionClosed, "reset");
         Poll::Ready(gone.err().unwrap_or_else(|| Error::new(ErrorType::ConnectionClosed)).into_down())
     }
 

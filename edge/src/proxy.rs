@@ -43,6 +43,7 @@ use crate::{
 pub(crate) use backlog::Backlog;
 use drain::Drain;
 pub(crate) use drain::Turns;
+pub(crate) use fault::NO_TURN;
 use requests::{Means, Requests};
 pub(crate) use seats::Seats;
 use tunnels::Tunnels;

@@ -14,7 +14,7 @@ use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
 use super::{Place, places::Places, pool::Pool, records::Records, socket::Socket, wire::Wire};
-use crate::listen::prepare;
+use crate::{listen::prepare, proxy::NO_TURN};
 
 /// Why connections to origins cannot be made at all.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +46,7 @@ impl Dialler {
     /// TLS. Of what its origin begins and does not end, no more is read than there are `places` for.
     ///
     /// # Errors
-    /// An error with the origin as its source; no byte of a request has been sent.
+    /// An error with the origin as its source, or [`NO_TURN`]; no byte of a request has been sent.
     pub(crate) async fn open(&self, place: &Arc<Place>, limit: Duration, places: Option<&Places>) -> Result<Wire> {
         match self.pool.take(place) {
             Some(wire) => Ok(wire.serving(places)),
@@ -65,7 +65,7 @@ impl Dialler {
         prepare(&SockRef::from(&tcp)).map_err(refused)?;
         let Some(name) = &place.tls else { return Ok(Socket::Plain(tcp)) };
         let _turn = match places {
-            Some(places) => timeout(limit, places.turn()).await.map_err(|_| late(ErrorType::TLSHandshakeTimedout))?,
+            Some(places) => timeout(limit, places.turn()).await.map_err(|_| Error::new_in(NO_TURN))?,
             None => None,
         };
         let secured = timeout(limit, self.tls.connect(name.clone(), Records::new(tcp, places))).await;

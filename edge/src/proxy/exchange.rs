@@ -9,7 +9,9 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    MAX_ATTEMPTS, head,
+    MAX_ATTEMPTS,
+    fault::NO_TURN,
+    head,
     intake::Intake,
     onward::{self, Onward},
     requests::{Context as Known, Requests, silence},
@@ -95,6 +97,8 @@ async fn reach(requests: &Requests, request: &RequestHeader, ctx: &mut Known, ta
                 ctx.upstream = Some((place.address, reused));
                 return Ok(origin);
             }
+            // Another address would not bring it any sooner.
+            Err(error) if error.etype() == &NO_TURN => return Err(error),
             Err(error) => {
                 ctx.upstream = Some((place.address, false));
                 requests.metrics.origin_connect_failed();
@@ -110,7 +114,7 @@ async fn open(requests: &Requests, place: &Arc<Place>, needs_h2: bool, visit: &V
     if needs_h2 {
         // One after the other: those who come at once would dial at once, a connection each.
         let turn = timeout(settings.connect_timeout.saturating_mul(2), visit.dials.lock()).await;
-        let _turn = turn.map_err(|_| Error::new_up(ErrorType::ConnectTimedout))?;
+        let _turn = turn.map_err(|_| Error::new_in(NO_TURN))?;
         if let Some(found) = Box::pin(requests.streams.open(place, visit, settings)).await? {
             return Ok(found);
         }

@@ -5,11 +5,15 @@ use rustix::io::Errno;
 
 use crate::http::answer::Fault;
 
+/// An exchange waited in vain for others of its visitor's connection, whose origins are slow; its own may be well.
+pub(crate) const NO_TURN: ErrorType = ErrorType::Custom("NoTurn");
+
 /// What a visitor is told of a failed request; `None` when the visitor itself is gone.
 pub(crate) fn of(error: &Error) -> Option<Fault> {
     match error.esource() {
         ErrorSource::Upstream => Some(of_origin(error.etype())),
         ErrorSource::Downstream => of_visitor(error.etype()),
+        ErrorSource::Internal | ErrorSource::Unset if error.etype() == &NO_TURN => Some(Fault::OriginSlow),
         ErrorSource::Internal | ErrorSource::Unset => Some(Fault::Internal),
     }
 }

@@ -8,7 +8,7 @@
 mod backlog;
 mod drain;
 mod exchange;
-mod fault;
+pub(crate) mod fault;
 mod head;
 mod intake;
 mod log;
@@ -43,7 +43,6 @@ use crate::{
 pub(crate) use backlog::Backlog;
 use drain::Drain;
 pub(crate) use drain::Turns;
-pub(crate) use fault::NO_TURN;
 use requests::{Means, Requests};
 pub(crate) use seats::Seats;
 use tunnels::Tunnels;

@@ -2,10 +2,9 @@
 
 use http::StatusCode;
 use test_support::{
-    BadOrigin, Ca, Echo, Kind, Misbehaviour, Origin, PebbleOptions, Reply,
+    Ca, Echo, Kind, Origin, PebbleOptions, Reply,
     client::{
         Raw, TlsClient,
-        frames::{Ended, Frame},
         http::{Http, HttpError},
     },
 };
@@ -251,28 +250,4 @@ async fn a_validation_over_tls_shows_one_names_certificate_and_takes_no_data() {
     stack.proxy.release();
     assert_eq!(waiting.await.unwrap().unwrap().status(), StatusCode::OK);
     assert_eq!(stack.origin.requests(), 1);
-}
-
-/// Both names have a certificate, and so may have a connection. Each has a breaker of its own.
-#[tokio::test]
-async fn an_origin_is_not_blamed_for_a_neighbours_handshakes_that_are_in_its_way() {
-    let breaker = "breaker_exchanges = 5\nbreaker_pause = \"1h\"\nbreaker_window = \"1h\"";
-    let mut stack = Proxying::start_with(&format!("[limits]\nconnect_timeout = \"500ms\"\n{breaker}")).await;
-    let (ca, silent) = (Ca::new("Pair"), BadOrigin::start(&stack.host, Misbehaviour::Hang).await);
-    import(&stack.edge.storage(), &ca, &["silent.pair.test", "well.pair.test"]);
-    stack.edge.restart().await;
-    stack.gate.set("silent.pair.test", Reply::origin(&format!("https://{}", silent.authority())));
-    stack.gate.set("well.pair.test", Reply::origin(&stack.origin.tls_url()));
-    let mut frames = stack.frames("silent.pair.test", &[]).await;
-    // As many as may shake hands at once, as many who wait for these, and behind them those of the other name.
-    let (turns, behind) = (32, 10);
-    for n in 0..2 * turns + behind {
-        let name = if n < 2 * turns { "silent.pair.test" } else { "well.pair.test" };
-        frames.send(&Frame::get(2 * n + 1, name, "/")).await.unwrap();
-    }
-    for n in 2 * turns..2 * turns + behind {
-        assert_eq!(frames.outcome(2 * n + 1).await, Ended::Status(504));
-    }
-    assert_eq!(stack.get("silent.pair.test", "/").await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(stack.get("well.pair.test", "/").await.unwrap().status(), StatusCode::OK);
 }

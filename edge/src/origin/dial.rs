@@ -14,7 +14,7 @@ use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
 use super::{Place, places::Places, pool::Pool, records::Records, socket::Socket, wire::Wire};
-use crate::{listen::prepare, proxy::NO_TURN};
+use crate::{listen::prepare, proxy::fault::NO_TURN};
 
 /// Why connections to origins cannot be made at all.
 #[derive(Debug, thiserror::Error)]
@@ -116,4 +116,37 @@ fn not_trusted(error: io::Error) -> Box<Error> {
     let by_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
     let kind = if by_tls { ErrorType::TLSHandshakeFailure } else { ErrorType::ConnectError };
     Error::because(kind, "securing a connection to an origin", error).into_up()
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus::Registry;
+    use rustls::pki_types::ServerName;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::{http::answer::Fault, metrics::Metrics, proxy::fault};
+
+    #[tokio::test]
+    async fn an_origin_is_not_blamed_for_the_handshakes_that_are_in_its_way() {
+        // Another test of this process may have been first.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let tls = Some(ServerName::try_from("origin.test").unwrap());
+        let place = Arc::new(Place::new(listener.local_addr().unwrap(), tls));
+        let roots = tempfile::NamedTempFile::new().unwrap();
+        let dialler = Dialler::new(Some(roots.path()), 1).unwrap();
+        let places = Places::new(Metrics::new(&Registry::new()).unwrap().shares());
+        let (limit, mut turns) = (Duration::from_millis(20), Vec::new());
+        let error = loop {
+            // Silent for itself, until all turns are taken.
+            let error = dialler.open(&place, limit, Some(&places)).await.err().unwrap();
+            if !fault::is_origins(&error) {
+                break error;
+            }
+            assert!(turns.len() < 32, "nobody waits in vain");
+            turns.push(places.turn().await);
+        };
+        assert_eq!((turns.len(), fault::of(&error)), (32, Some(Fault::OriginSlow)));
+    }
 }

@@ -262,7 +262,7 @@ const OVERHEAD: usize = 1536;
 /// What is written at once where the kernel does not say what lies there (Linux before 6.2).
 const UNKNOWN: usize = 16 * 1024;
 
-/// Whoever has taken so many bytes reads: the kernel alone, here and at a peer that reads nothing, does not take as many.
+/// Whoever has taken so many bytes reads: the buffers of the kernel, here and at a peer with the usual ones, take fewer.
 const PROVEN: usize = 256 * 1024;
 /// Most that is read at once for everybody else, in bytes. The allocator gives the memory of a larger piece to the next
 /// connection's buffers, of which HTTP/2 has 16 KiB that it hardly touches: they would be there for nothing.

@@ -256,8 +256,6 @@ async fn what_the_protocol_forbids_ends_the_connection_or_the_stream() {
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
-/// Section 8.1: "Trailers MUST NOT include pseudo-header fields". What reads and counts the fields goes on as if nothing
-/// had been wrong, so that the next request may refer to what the one before it named.
 #[tokio::test]
 async fn a_request_that_is_taken_back_is_no_bad_request() {
     const CANCEL: u32 = 8;
@@ -281,6 +279,8 @@ async fn a_request_that_is_taken_back_is_no_bad_request() {
     assert_eq!(stack.edge.metric("namegate_edge_http_faults_total{reason=\"bad_request\"}").await, 0.0);
 }
 
+/// Section 8.1: "Trailers MUST NOT include pseudo-header fields". What reads and counts the fields goes on as if nothing
+/// had been wrong, so that the next request may refer to what the one before it named.
 #[tokio::test]
 async fn a_pseudo_field_in_trailers_ends_their_stream_and_no_other() {
     let stack = Proxying::start().await;

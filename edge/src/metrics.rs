@@ -25,7 +25,7 @@ pub struct Metrics {
     /// Requests by the first digit of their status; index 0 is "no response".
     requests: [IntCounter; 6],
     request_duration: Histogram,
-    faults: Vec<(Fault, IntCounter)>,
+    faults: Counts<Fault>,
     origin_connect_failures: IntCounter,
     plain: IntCounterVec,
     reloads: IntCounterVec,
@@ -55,18 +55,23 @@ impl HeldBack {
     }
 }
 
-/// Counts connections that the guard cut, by reason. One reference, since every connection has it.
+/// Counts by kind, of the kinds that there are. One reference, since every connection has it.
 #[derive(Debug, Clone)]
-pub struct Cuts(Arc<[(Cut, IntCounter)]>);
+pub struct Counts<K>(Arc<[(K, IntCounter)]>);
 
-impl Cuts {
-    /// A connection was cut.
-    pub fn count(&self, cut: Cut) {
-        if let Some((_, counter)) = self.0.iter().find(|(known, _)| *known == cut) {
+impl<K: PartialEq> Counts<K> {
+    /// One more of this kind.
+    pub fn count(&self, kind: K) {
+        if let Some((_, counter)) = self.0.iter().find(|(known, _)| *known == kind) {
             counter.inc();
         }
     }
 }
+
+/// Connections that the guard cut, by reason.
+pub type Cuts = Counts<Cut>;
+/// Exchanges that waited for a share of their connection.
+pub type Shares = Counts<Share>;
 
 /// What the exchanges of one HTTP/2 connection have of the edge together, each a few of it at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,19 +98,6 @@ impl Share {
             Self::Record => "record",
             Self::Handshake => "handshake",
             Self::LongHandshake => "long_handshake",
-        }
-    }
-}
-
-/// Counts exchanges that waited for a share of their connection. One reference, since every connection has it.
-#[derive(Debug, Clone)]
-pub struct Shares(Arc<[(Share, IntCounter)]>);
-
-impl Shares {
-    /// An exchange has to wait.
-    pub fn waits(&self, share: Share) {
-        if let Some((_, counter)) = self.0.iter().find(|(known, _)| *known == share) {
-            counter.inc();
         }
     }
 }
@@ -159,7 +151,7 @@ impl Metrics {
                 "Head of a request to end of its response",
                 0.0002,
             )?,
-            faults: Fault::ALL.into_iter().map(fault).collect(),
+            faults: Counts(Fault::ALL.into_iter().map(fault).collect()),
             origin_connect_failures: counter(
                 registry,
                 "origin_connect_failures_total",
@@ -172,8 +164,8 @@ impl Metrics {
                 &["answer"],
             )?,
             reloads: counters(registry, "config_reloads_total", "Configuration reloads by result", &["result"])?,
-            cuts: Cuts(Cut::all().map(cut).collect()),
-            shares: Shares(Share::ALL.into_iter().map(share).collect()),
+            cuts: Counts(Cut::all().map(cut).collect()),
+            shares: Counts(Share::ALL.into_iter().map(share).collect()),
             held_back: HeldBack {
                 bytes: counter(
                     registry,
@@ -228,8 +220,8 @@ impl Metrics {
             class.inc();
         }
         self.request_duration.observe(took.as_secs_f64());
-        if let Some((_, counter)) = self.faults.iter().find(|(known, _)| Some(*known) == fault) {
-            counter.inc();
+        if let Some(fault) = fault {
+            self.faults.count(fault);
         }
     }
 

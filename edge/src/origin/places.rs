@@ -65,7 +65,7 @@ impl Places {
     /// Waits for the turn of a handshake, which lasts until it is dropped.
     pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         if self.handshakes.available_permits() == 0 {
-            self.shares.waits(Share::Handshake);
+            self.shares.count(Share::Handshake);
         }
         // None only if they were closed, which nobody does.
         self.handshakes.acquire().await.ok()
@@ -92,7 +92,7 @@ impl Claim {
         let place = places.poll_acquire(cx);
         if place.is_pending() && !self.waits {
             self.waits = true;
-            self.shares.waits(share);
+            self.shares.count(share);
         }
         place.map(|place| (self.place, self.waits) = (place, false))
     }

@@ -47,7 +47,7 @@ impl Seats {
             Part::Body => (&kinds.bodies, Share::BodySeat),
         };
         if seats.available_permits() == 0 {
-            shares.waits(share);
+            shares.count(share);
         }
         // None only if they were closed, which nobody does.
         seats.clone().acquire_owned().await.ok()
